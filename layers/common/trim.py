@@ -1,9 +1,10 @@
 """Trims the layer for a short cold start: keeps botocore's data for the used services only, unpacked and without prose,
-and removes examples, tests, command-line tools and the writer of documentation.
+and removes examples, tests, command-line tools, the writer of documentation and the fields of pydantic's own types.
 """
 
 from __future__ import annotations
 
+import ast
 import gzip
 import json
 import shutil
@@ -35,6 +36,7 @@ def trim(python: Path, services: set[str]) -> None:
                 shutil.rmtree(service)
     _trim_endpoints(data / "endpoints.json", prefixes)
     _trim_documenters(python / "botocore" / "docs")
+    _trim_typed_dicts(python / "pydantic_core" / "core_schema.py")
     for unused in [*python.glob("**/tests"), *python.glob("bin")]:
         shutil.rmtree(unused, ignore_errors=True)
 
@@ -83,6 +85,19 @@ def _trim_documenters(docs: Path) -> None:
             module.unlink()
     (docs / "__init__.py").touch()
     (docs / "docstring.py").write_text(_NO_DOCUMENTATION)
+
+
+def _trim_typed_dicts(module: Path) -> None:
+    """Leaves the classes without fields: type checkers alone read them, and Python compiles the annotation of each."""
+    text = module.read_text()
+    lines, found = text.splitlines(), {"TypedDict"}
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.ClassDef) and found & {ast.unparse(base) for base in node.bases}:
+            found.add(node.name)
+            first, last = node.body[0].lineno - 1, node.body[-1].end_lineno
+            assert last is not None
+            lines[first:last] = ["    pass"] + [""] * (last - first - 1)  # the others keep their line numbers
+    module.write_text("\n".join(lines) + "\n")
 
 
 def _write(path: Path, content: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import botocore.session
+import pydantic_core
 import pytest
 from botocore.loaders import Loader
 
@@ -28,11 +29,12 @@ def test_the_layer_ships_the_data_of_every_aws_service_that_a_function_calls() -
 
 @pytest.fixture(scope="module")
 def trimmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """botocore as the layer ships it, with S3 alone."""
+    """botocore as the layer ships it, with S3 alone, and pydantic_core."""
     python = tmp_path_factory.mktemp("layer")
     installed = Path(botocore.__file__).parent
     services = {path.name for path in (installed / "data").iterdir() if path.is_dir()} - {"s3"}
     shutil.copytree(installed, python / "botocore", ignore=shutil.ignore_patterns("__pycache__", *services))
+    shutil.copytree(Path(pydantic_core.__file__).parent, python / "pydantic_core")
     subprocess.run([sys.executable, ROOT / "layers/common/trim.py", python, "s3"], check=True)
     return python
 
@@ -63,6 +65,40 @@ def test_a_client_of_the_layer_is_made_without_the_writer_of_documentation(trimm
     made, imported = ran.stdout.splitlines()
     assert made == f"{trimmed / 'botocore/__init__.py'} 0"
     assert imported == "botocore.docs.docstring botocore.docs.utils"
+
+
+_MODEL = """
+from typing import TypedDict
+import pydantic_core
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from pydantic_core import core_schema
+
+class Line(BaseModel):
+    quantity: int = Field(ge=1)
+
+class Order(TypedDict):
+    lines: list[Line]
+
+adapter = TypeAdapter(Order)
+types = [one for one in vars(core_schema).values() if isinstance(one, type)]
+print(pydantic_core.__file__, [one.__name__ for one in types if getattr(one, "__annotations__", {})])
+print(adapter.validate_python({"lines": [{"quantity": "2"}]}), adapter.json_schema()["properties"])
+try:
+    adapter.validate_python({"lines": [{"quantity": 0}]})
+except ValidationError as error:
+    print(error.errors()[0]["loc"])
+"""
+
+
+def test_pydantic_needs_no_fields_of_its_own_types(trimmed: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(trimmed), "PYTHONDONTWRITEBYTECODE": "1"}
+    ran = subprocess.run([sys.executable, "-c", _MODEL], env=environment, check=True, capture_output=True, text=True)
+    assert ran.stdout.splitlines() == [
+        f"{trimmed / 'pydantic_core/__init__.py'} []",
+        "{'lines': [Line(quantity=2)]} "
+        "{'lines': {'items': {'$ref': '#/$defs/Line'}, 'title': 'Lines', 'type': 'array'}}",
+        "('lines', 0, 'quantity')",
+    ]
 
 
 def test_no_function_imports_boto3_which_the_layer_does_not_ship() -> None:

@@ -1,10 +1,8 @@
 """Carts over HTTP."""
 
-from __future__ import annotations
-
 import secrets
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -48,7 +46,7 @@ class LineView(View):
     shortfall: int
 
     @classmethod
-    def of(cls, line: Line, latest: Latest) -> LineView:
+    def of(cls, line: Line, latest: Latest) -> Self:
         return cls(
             product_id=line.product_id,
             name=line.name,
@@ -81,7 +79,7 @@ class CartView(View):
     notices: list[NoticeView]
 
     @classmethod
-    def of(cls, cart: Cart) -> CartView:
+    def of(cls, cart: Cart) -> Self:
         return cls(
             cart_id=cart.cart_id,
             version=cart.version,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid, NotFound
 from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 

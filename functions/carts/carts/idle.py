@@ -6,12 +6,12 @@ SWEEP#CARTS   TURN   the cart with which the last run began (mercato.store.round
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from carts.events import CartAbandoned
 from carts.store import SHARDS, Carts, cart_key, idle_partition, line_key
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.events import outbox
 from mercato.guests import guest_of, is_guest
 from mercato.store import dynamo

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from carts import domain
 from carts.domain import Cart, CartNotFound, Line, Offer
 from carts.store import MOVED_AT_ONCE, AlreadyAdded, CartMoved, Carts, ProductMoved
+from mercato.dataclass import dataclass
 from mercato.errors import AccountClosed, TransientError
 from mercato.guests import is_guest
 from mercato.ids import derived_id

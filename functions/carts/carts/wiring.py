@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from carts.store import Carts
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.store.dynamo import Table
 
 if TYPE_CHECKING:

@@ -1,14 +1,13 @@
 """A checkout session: what its buyer wants, and the rules for it. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, TooManyRequests
 from mercato.guests import is_guest
 from mercato.money import Money

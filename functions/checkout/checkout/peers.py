@@ -1,7 +1,5 @@
 """The clients of the services that a checkout asks. Each question changes nothing there, so the clients may retry."""
 
-from __future__ import annotations
-
 import math
 import re
 from collections.abc import Mapping

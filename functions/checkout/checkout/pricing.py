@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -24,6 +23,7 @@ from checkout.domain import (
 )
 from checkout.taxes import Rate, Rates, Rounding, taxed
 from mercato.charges import Charge, Kind, total_of
+from mercato.dataclass import dataclass
 from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
 
 SHIPPING_CLASS = "standard"  # the tax class of delivery

@@ -7,7 +7,6 @@ as it was and as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from checkout.domain import CodeRejected, ProductNotForSale, Session, ShortOfSto
 from checkout.pricing import Coupon, Priced, PricedLine
 from mercato.charges import Charge, Kind
 from mercato.clock import epoch
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid
 from mercato.money import Money
 

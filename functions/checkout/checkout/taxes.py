@@ -3,19 +3,17 @@
 The table is data. A real tax service would be another `Rates`, behind the same function `find`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from checkout.domain import NoTaxRate
 from mercato.countries import Country
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, NotFound
 from mercato.text import TAX_CLASS, Exact
 
@@ -76,7 +74,7 @@ class TaxTable(BaseModel):
     rates: tuple[TaxRate, ...]
     changed_at: datetime | None = None
 
-    def states_the_same(self, other: TaxTable) -> bool:
+    def states_the_same(self, other: Self) -> bool:
         """Whether the other is the same version with the same rates, whenever it was written."""
         return (self.version, self.rates) == (other.version, other.rates)
 

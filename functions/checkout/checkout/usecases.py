@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from typing import Any, Protocol
 
@@ -28,6 +28,7 @@ from checkout.pricing import Priced, Terms, price
 from checkout.quotes import Difference, InvalidQuote, Quote, differences
 from checkout.store import Checkouts, TaxTables
 from checkout.taxes import TableOfRates, TaxRate, TaxTable, TaxTableChanged, TaxTableNotFound, findings
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid
 from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 

@@ -1,9 +1,7 @@
 """The request and response bodies of a checkout."""
 
-from __future__ import annotations
-
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import ConfigDict, Field
 
@@ -178,7 +176,7 @@ class OfferView(View):
     weight_grams: int | None
 
     @classmethod
-    def of(cls, offer: Offer) -> OfferView:
+    def of(cls, offer: Offer) -> Self:
         return cls(**vars(offer))
 
 
@@ -192,7 +190,7 @@ class Totals(View):
     total: Money
 
     @classmethod
-    def of(cls, charges: tuple[Charge, ...]) -> Totals | None:
+    def of(cls, charges: tuple[Charge, ...]) -> Self | None:
         if not charges:
             return None
         currency = charges[0].amount.currency
@@ -214,7 +212,7 @@ class NoticeView(View):
     reason: str | None
 
     @classmethod
-    def of(cls, one: Obstacle) -> NoticeView:
+    def of(cls, one: Obstacle) -> Self:
         rejected = (one.code, one.reason) if isinstance(one, CodeRejected) else (None, None)
         about = dict(zip(("code", "reason"), rejected, strict=True))
         return cls(type=one.slug(), detail=one.detail, product_id=one.product_id, **about)
@@ -249,7 +247,7 @@ class CheckoutView(View):
     quote: QuoteView | None
 
     @classmethod
-    def of(cls, shown: Shown) -> CheckoutView:
+    def of(cls, shown: Shown) -> Self:
         session, priced = shown.session, shown.priced
         return cls(
             checkout_id=session.id,
@@ -272,11 +270,6 @@ class CheckoutView(View):
 
 def _lines(priced: Priced) -> list[LineView]:
     return [LineView(**vars(line)) for line in priced.lines]
-
-
-def _coupons(quote: Quote) -> CouponsView | None:
-    codes = [coupon.code for coupon in quote.coupons]
-    return CouponsView(codes=codes, customer=quote.customer) if codes else None
 
 
 class QuoteToVerify(Body):
@@ -306,7 +299,7 @@ class PricedView(View):
     notices: list[NoticeView]
 
     @classmethod
-    def of(cls, priced: Priced) -> PricedView:
+    def of(cls, priced: Priced) -> Self:
         return cls(
             lines=_lines(priced),
             charges=list(priced.charges),
@@ -326,7 +319,7 @@ class DifferenceView(View):
     is_now: Any
 
     @classmethod
-    def of(cls, one: Difference) -> DifferenceView:
+    def of(cls, one: Difference) -> Self:
         return cls(what=one.what, product_id=one.product_id, was=one.was, is_now=one.is_now)
 
 
@@ -335,6 +328,11 @@ class CouponsView(View):
 
     codes: list[str]
     customer: str
+
+
+def _coupons(quote: Quote) -> CouponsView | None:
+    codes = [coupon.code for coupon in quote.coupons]
+    return CouponsView(codes=codes, customer=quote.customer) if codes else None
 
 
 class Sale(View):
@@ -362,7 +360,7 @@ class VerifiedView(View):
     sale: Sale | None
 
     @classmethod
-    def of(cls, verified: Verified) -> VerifiedView:
+    def of(cls, verified: Verified) -> Self:
         sale, session, priced = None, verified.session, verified.priced
         if not verified.differences and session and session.shipping_address and priced and priced.offer:
             sale = Sale(
@@ -415,7 +413,7 @@ class TaxTableView(View):
     warnings: list[TaxesWarning]
 
     @classmethod
-    def of(cls, table: TaxTable, country: str, day: date) -> TaxTableView:
+    def of(cls, table: TaxTable, country: str, day: date) -> Self:
         """`country` is the shop's own. The warnings are those of the day."""
         return cls(
             version=table.version,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 from checkout import quotes
 from checkout.peers import Carriers, Carts, Catalogue, Promotions
@@ -14,6 +13,7 @@ from checkout.usecases import Till
 from mercato.aws.secret import StoredSecret
 from mercato.clock import utc_now
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.peers.peer import peer
 from mercato.store.dynamo import Table
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import functools
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from mercato.dataclass import dataclass
 
 _ROW, _TOP, _LEFT, _RIGHT, _WIDTH = 64, 16, 16, 396, 250
 _SHAPES = {"done": ("●", "ok"), "caught": ("▲", "bad"), "failed": ("▲", "bad"), "running": ("◌", "info")}

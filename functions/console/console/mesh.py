@@ -6,10 +6,10 @@ The places are computed here, as numbers; the template draws them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from console.pages import pages
+from mercato.dataclass import dataclass
 from pages import Page, Visit
 from pages.visitor import path
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
 from console.pages import pages
 from console.wiring import ports
 from mercato.clock import utc_now
+from mercato.dataclass import dataclass
 from pages import Page, Visit
 from pages.visitor import Part, parts, path
 

@@ -5,7 +5,6 @@ version of them.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import groupby
 from typing import Annotated, Any
 
@@ -15,6 +14,7 @@ from console.pages import pages
 from console.rate_text import places_of, read_rates, rows_of_zone, write_rates
 from console.table_text import Typed, changes
 from console.tax_text import place_of, read_taxes, row_of, write_taxes
+from mercato.dataclass import dataclass
 from pages import Form, InvalidForm, Page, Redirect, Visit
 from pages.visitor import Refused, path
 

@@ -3,10 +3,7 @@
 A document is frozen when it is issued: what it says is never computed again from an order, a rate or a setting.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated
@@ -14,6 +11,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from mercato.charges import Charge, Kind, allocate
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, is_error_name
 from mercato.ids import derived_id
 from mercato.money import Money

@@ -24,7 +24,6 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -48,6 +47,7 @@ from documents.domain import (
 )
 from documents.events import DocumentIssued
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.events import outbox
 from mercato.guests import is_guest

@@ -1,9 +1,7 @@
 """The request and response bodies of documents."""
 
-from __future__ import annotations
-
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -62,7 +60,7 @@ class ListedView(View):
     issued_at: str
 
     @classmethod
-    def of(cls, listed: Listed) -> ListedView:
+    def of(cls, listed: Listed) -> Self:
         return cls(**_told(listed))
 
 
@@ -70,7 +68,7 @@ class StaffListedView(ListedView):
     customer_id: str
 
     @classmethod
-    def of(cls, listed: Listed) -> StaffListedView:
+    def of(cls, listed: Listed) -> Self:
         return cls(**_told(listed), customer_id=listed.customer_id)
 
 
@@ -115,7 +113,7 @@ class DocumentView(View):
     reason: str | None
 
     @classmethod
-    def of(cls, document: Document) -> DocumentView:
+    def of(cls, document: Document) -> Self:
         told = {name: getattr(document, name) for name in cls.model_fields}
         times = {"issued_at": rfc3339(document.issued_at), "ordered_at": rfc3339(document.ordered_at)}
         return cls(**told | {"lines": list(document.lines), "taxes": list(document.taxes)} | times)
@@ -140,7 +138,7 @@ class SellerView(View):
     seller: Seller
 
     @classmethod
-    def of(cls, record: SellerRecord) -> SellerView:
+    def of(cls, record: SellerRecord) -> Self:
         return cls(version=record.version, seller=record.seller)
 
 
@@ -160,7 +158,7 @@ class NumberingView(View):
     credit_note_series: str
 
     @classmethod
-    def of(cls, record: NumberingRecord, now: datetime) -> NumberingView:
+    def of(cls, record: NumberingRecord, now: datetime) -> Self:
         return cls(
             version=record.version,
             numbering=record.numbering,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import jwt
 
 from gateway.keyring import ALGORITHM, Keyring
+from mercato.dataclass import dataclass
 
 MAX_LENGTH = 4096
 _REQUIRED = ("iss", "aud", "sub", "role", "iat", "nbf", "exp", "jti")

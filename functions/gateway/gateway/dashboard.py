@@ -1,7 +1,5 @@
 """The dashboard: reads three peers concurrently. A part whose peer does not answer is Unavailable."""
 
-from __future__ import annotations
-
 import contextvars
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor

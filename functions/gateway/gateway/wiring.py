@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mercato.config import load
+from mercato.dataclass import dataclass
 
 if TYPE_CHECKING:
     from gateway.access import Verifier

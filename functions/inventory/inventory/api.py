@@ -1,9 +1,7 @@
 """HTTP routes of inventory."""
 
-from __future__ import annotations
-
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field
 
@@ -139,7 +137,7 @@ class ListedStockView(ShardsView):
     threshold_version: int
 
     @classmethod
-    def of(cls, product: ProductStock) -> ListedStockView:
+    def of(cls, product: ProductStock) -> Self:
         threshold = ports().store.threshold(product.product_id, product)
         return cls(
             **_counts(product),
@@ -174,7 +172,7 @@ class LedgerEntryView(View):
     shard: int
 
     @classmethod
-    def of(cls, entry: LedgerEntry) -> LedgerEntryView:
+    def of(cls, entry: LedgerEntry) -> Self:
         about = {name: getattr(entry, name) for name in cls.model_fields if name != "order_id"}
         return cls(**about, order_id=entry.cause if entry.kind == "order" else None)
 

@@ -6,11 +6,11 @@ available = on_hand − reserved, and never below zero.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound
 
 LOW_AT = 5

@@ -1,7 +1,5 @@
 """The events that inventory publishes. The subject of reserved and released is the order, of the others the product."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict

@@ -8,11 +8,11 @@ SWEEP#RESERVATIONS     TURN                    the reservation with which the la
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from inventory.reservation import Reservation
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.store.attributes import Item
 from mercato.store.dynamo import KeyRange, Table, put
 from mercato.store.round_robin import RoundRobin

@@ -12,12 +12,12 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import batched, chain
 
 from inventory.domain import Level
 from inventory.product_stock import ProductStock
+from mercato.dataclass import dataclass
 from mercato.store.attributes import Item
 from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor
 from mercato.store.dynamo import KeyRange, Table

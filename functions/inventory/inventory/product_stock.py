@@ -16,11 +16,12 @@ after a shard was closed and merged into it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 
 from inventory.domain import ROOT, Level, Movement, Stock
 from inventory.reservation import Shares, Step
+from mercato.dataclass import dataclass
 
 Choose = Callable[[Sequence[int]], int]
 

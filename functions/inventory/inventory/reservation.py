@@ -15,11 +15,12 @@ saga. The saga keeps it before the order is confirmed; then only an undo or the 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from inventory.domain import ROOT, Line, Movement, OutOfStock, Shortage, UnknownProduct, hand_over, hold, let_go
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, DomainError, NotFound
 
 # Each line may need two writes (its stock, and its event or ledger entry), plus the record and the order's own event.

@@ -7,12 +7,12 @@ step changes the product's total stock.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from inventory.domain import BelowZero, Stock, UnknownProduct
 from inventory.product_stock import ProductStock, StockMoved
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 
 MAX_SHARDS = 16

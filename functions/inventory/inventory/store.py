@@ -14,7 +14,6 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby, islice
 
@@ -50,6 +49,7 @@ from inventory.reservation import Reservation, State, Step
 from inventory.resharding import Change
 from inventory.transfers import transfer
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.events import EventModel, outbox
 from mercato.store.attributes import Item

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inventory.domain import LOW_AT
 from inventory.store import InventoryStore
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.store.dynamo import Table
 
 if TYPE_CHECKING:

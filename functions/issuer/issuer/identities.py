@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 

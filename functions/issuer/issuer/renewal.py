@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,6 +25,7 @@ from issuer.identities import Identity, IdentitySecret, Stored
 from issuer.trust import Bundle, Door, TrustStore
 from issuer.wiring import ports
 from mercato.clock import rfc3339, utc_now
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from botocore.exceptions import BotoCoreError, ClientError
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from issuer.authority import issued_at
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.telemetry.logs import log
 

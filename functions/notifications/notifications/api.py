@@ -1,9 +1,7 @@
 """A customer's notifications over HTTP."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
@@ -82,7 +80,7 @@ class NotificationView(View):
     status: str
 
     @classmethod
-    def of(cls, found: Notification) -> NotificationView:
+    def of(cls, found: Notification) -> Self:
         return cls(
             notification_id=found.notification_id,
             kind=found.kind,
@@ -102,7 +100,7 @@ class NotificationPage(View):
     unread_count: int
 
     @classmethod
-    def of(cls, listed: Listed) -> NotificationPage:
+    def of(cls, listed: Listed) -> Self:
         views = [NotificationView.of(found) for found in listed.items]
         return cls(items=views, next_cursor=listed.next_cursor, unread_count=listed.unread_count)
 
@@ -183,7 +181,7 @@ class PreferencesView(View):
     sms: SmsView | None
 
     @classmethod
-    def of(cls, found: Preferences, of_mail: Stop | None, of_sms: Stop | None, *, offers_sms: bool) -> PreferencesView:
+    def of(cls, found: Preferences, of_mail: Stop | None, of_sms: Stop | None, *, offers_sms: bool) -> Self:
         views = [
             KindView(
                 kind=kind,
@@ -212,7 +210,7 @@ class StopView(View):
     stopped_at: str
 
     @classmethod
-    def of(cls, stop: Stop) -> StopView:
+    def of(cls, stop: Stop) -> Self:
         return cls(
             stop_id=stop.stop_id,
             channel=stop.channel,
@@ -248,7 +246,7 @@ class WishView(View):
     asked_at: str
 
     @classmethod
-    def of(cls, wish: Wish) -> WishView:
+    def of(cls, wish: Wish) -> Self:
         return cls(product_id=wish.product_id, name=wish.name, asked_at=rfc3339(wish.asked_at))
 
 
@@ -294,7 +292,7 @@ class LeftCartView(View):
     items: list[LeftLineView]
 
     @classmethod
-    def of(cls, told: Told) -> LeftCartView:
+    def of(cls, told: Told) -> Self:
         return cls(items=[LeftLineView(**asdict(line)) for line in told.lines])
 
 
@@ -319,7 +317,7 @@ class TextKey(View):
     changed_by: str | None
 
     @classmethod
-    def of(cls, name: Name, language: Language, found: Version) -> TextKey:
+    def of(cls, name: Name, language: Language, found: Version) -> Self:
         built_in = WORDINGS[language][name]
         return cls(
             name=name,
@@ -384,7 +382,7 @@ class TextView(View):
     changed_by: str | None
 
     @classmethod
-    def of(cls, name: Name, language: Language, found: Version) -> TextView:
+    def of(cls, name: Name, language: Language, found: Version) -> Self:
         example = EXAMPLES[language][name]
         fields = sorted(example)
         return cls(

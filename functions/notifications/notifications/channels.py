@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from mercato.aws.mail import Mailer
 from mercato.aws.sending import MessageNotSent
 from mercato.aws.sms import SmsOptedOut, Texter
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from notifications import texts
 from notifications.domain import SWITCHABLE, Channel, Contact, Notification, Preferences

@@ -11,10 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
+from mercato.dataclass import dataclass
 from mercato.languages import Language, known
 from mercato.store import dynamo, expiry
 from mercato.store.attributes import Item

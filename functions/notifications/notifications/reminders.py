@@ -8,15 +8,14 @@ A guest is reminded of a cart once, at the address that the checkout's form had 
 sent if an order with that address was placed since. The mail has a link that works once: it puts the goods into a cart.
 """
 
-from __future__ import annotations
-
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from http import HTTPStatus
 from urllib.parse import quote
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.email_address import read_email
 from mercato.errors import NotFound, TransientError
 from mercato.events import Reads

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mercato.clock import epoch, rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import NotFound
 from mercato.store import dynamo
 from mercato.store.attributes import Item

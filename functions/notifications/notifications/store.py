@@ -15,10 +15,11 @@ cart the user of that cart (domain.reader_of_cart). Their items expire.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mercato.clock import epoch, rfc3339
+from mercato.dataclass import dataclass
 from mercato.events import EventModel, inbox, outbox
 from mercato.languages import Language, known
 from mercato.store import dynamo

@@ -6,9 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
+from mercato.dataclass import dataclass
 from mercato.languages import Language
 from mercato.money import Money
 from mercato.telemetry import metrics

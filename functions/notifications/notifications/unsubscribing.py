@@ -12,10 +12,10 @@ import binascii
 import hashlib
 import hmac
 from contextlib import suppress
-from dataclasses import dataclass
 
 from mercato.aws.secret import StoredSecret
 from mercato.clock import utc_now
+from mercato.dataclass import dataclass
 from mercato.errors import NotFound
 from notifications.domain import SWITCHABLE, Kind, ReaderGone
 from notifications.store import NotificationStore

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.languages import Language
 from mercato.store.dynamo import Table
 from notifications.store import NotificationStore

@@ -6,9 +6,9 @@ All texts are plain text. `WORDINGS` has the subject and body of a mail, and for
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.languages import Language
 
 

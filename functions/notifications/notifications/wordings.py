@@ -7,10 +7,11 @@ pk=TEXTS                   sk=<name>#<language>   a copy of the current version,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime, timedelta
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid
 from mercato.languages import Language
 from mercato.store import dynamo

@@ -10,10 +10,11 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime, timedelta
 
 from mercato.clock import epoch
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict
 from mercato.ids import derived_id
 from mercato.store import dynamo

@@ -16,9 +16,10 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import UTC, date
 
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid, TransientError
 from mercato.money import Money
 from mercato.store import dynamo

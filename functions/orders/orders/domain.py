@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
 from mercato.charges import Charge
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, SagaEnd, TransientError
 from mercato.languages import Language
 from mercato.money import MAX_AMOUNT, Money

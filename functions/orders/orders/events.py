@@ -1,7 +1,5 @@
 """The events that orders publishes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any, ClassVar
 

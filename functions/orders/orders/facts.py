@@ -1,15 +1,14 @@
 """The facts of an order, and how each one changes the order. Applying a fact never fails."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge
+from mercato.dataclass import dataclass
 from mercato.guests import is_guest
 from mercato.languages import KnownLanguage
 from mercato.money import Money

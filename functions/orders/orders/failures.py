@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from mercato.dataclass import dataclass
 from mercato.errors import SagaEnd
 from orders.domain import CUSTOMER_CANCELLED
 from orders.order import Line

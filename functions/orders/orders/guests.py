@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict

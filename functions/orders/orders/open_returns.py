@@ -9,10 +9,10 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.money import Money
 from mercato.store import dynamo
 from mercato.store.attributes import Item

@@ -1,16 +1,14 @@
 """The order: its values and its state."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from mercato.charges import Charge, Kind
+from mercato.dataclass import dataclass
 from mercato.languages import KnownLanguage
 from mercato.money import Money
 
@@ -56,7 +54,7 @@ class PaymentStatus(StrEnum):
     CAPTURED = "captured"
     REFUNDED = "refunded"
 
-    def may_become(self, other: PaymentStatus) -> bool:
+    def may_become(self, other: Self) -> bool:
         order = list(PaymentStatus)
         return order.index(other) > order.index(self)
 
@@ -180,7 +178,7 @@ class Shipment(_Value):
     tracking_number: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Guest:
     """Whom to write to about a guest's order, and the digest of the link that opens it."""
 
@@ -188,7 +186,7 @@ class Guest:
     link: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
     """One entry of the order's timeline, as the customer reads it."""
 
@@ -197,7 +195,7 @@ class Step:
     detail: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Return:
     """Goods that come back. `lines` are what was requested and `received` what came. `refund_id` is the refund's key.
 
@@ -219,7 +217,7 @@ class Return:
     refusal: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answered:
     """A processed request, and the order's version after it."""
 
@@ -227,7 +225,7 @@ class Answered:
     version: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Order:
     """An order after `version` facts. `fingerprint` shows whether a repeated request is the same one.
 

@@ -16,11 +16,11 @@ An order whose parcel was given up ends in the same way, by an operator: its goo
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from mercato.charges import Charge, refund_of, total_of
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
 from orders.domain import MAX_LINES, finish

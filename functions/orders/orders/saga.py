@@ -1,7 +1,5 @@
 """The saga's steps on the order. Idempotent: a repeated step yields no new fact."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from datetime import datetime

@@ -13,11 +13,11 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date
 from itertools import batched
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor
 from mercato.store.dynamo import KeyRange, Table

@@ -22,13 +22,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from mercato.clock import epoch, in_milliseconds, rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import AccountClosed, TransientError
 from mercato.events import MAX_BYTES
 from mercato.events.outbox import EventTooLarge, encode

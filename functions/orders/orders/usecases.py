@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol
 
+from mercato.dataclass import dataclass
 from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id, fingerprint
 from mercato.languages import Language

@@ -1,9 +1,7 @@
 """The request and response bodies of orders."""
 
-from __future__ import annotations
-
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field
 
@@ -281,7 +279,7 @@ class AddressView(View):
     phone: str | None
 
     @classmethod
-    def of(cls, address: PostalAddress | None) -> AddressView | None:
+    def of(cls, address: PostalAddress | None) -> Self | None:
         return cls(**address.model_dump(include=set(cls.model_fields))) if address else None
 
 
@@ -310,7 +308,7 @@ class ReturnView(View):
     refusal: str | None
 
     @classmethod
-    def of(cls, made: Return) -> ReturnView:
+    def of(cls, made: Return) -> Self:
         return cls(
             return_id=made.return_id,
             refund_id=made.refund_id,
@@ -344,7 +342,7 @@ class OpenReturnView(View):
     since: datetime
 
     @classmethod
-    def of(cls, found: OpenReturn) -> OpenReturnView:
+    def of(cls, found: OpenReturn) -> Self:
         return cls(**vars(found))
 
 
@@ -373,7 +371,7 @@ class PaymentWaitView(View):
     detail: str
 
     @classmethod
-    def of(cls, order: Order, awaited: Awaited, action: Action | None, *, is_buyer: bool) -> PaymentWaitView:
+    def of(cls, order: Order, awaited: Awaited, action: Action | None, *, is_buyer: bool) -> Self:
         is_action_missing = is_buyer and awaited.state == "action_required" and action is None
         return cls(
             state="processing" if awaited.is_answered or is_action_missing else awaited.state,
@@ -428,7 +426,7 @@ class OrderView(View):
         action: Action | None = None,
         *,
         is_buyer: bool = False,
-    ) -> OrderView:
+    ) -> Self:
         returned, returnable, until = order.returned_pieces, order.requestable_pieces(), terms.until(order)
         return cls(
             order_id=order.id,
@@ -499,7 +497,7 @@ class SummaryView(View):
     version: int
 
     @classmethod
-    def of(cls, summary: Summary) -> SummaryView:
+    def of(cls, summary: Summary) -> Self:
         return cls(**_told(summary))
 
 
@@ -512,7 +510,7 @@ class StaffOrderView(SummaryView):
     customer_id: str
 
     @classmethod
-    def of(cls, summary: Summary) -> StaffOrderView:
+    def of(cls, summary: Summary) -> Self:
         return cls(**_told(summary), customer_id=summary.customer_id)
 
 
@@ -537,7 +535,7 @@ class DayView(View):
     refunded: Money
 
     @classmethod
-    def of(cls, day: str, currency: str, sums: Sums) -> DayView:
+    def of(cls, day: str, currency: str, sums: Sums) -> Self:
         amounts = {name: Money(amount=getattr(sums, name), currency=currency) for name in _AMOUNTS}
         return cls(day=day, orders=sums.orders, cancelled=sums.cancelled, **amounts)
 
@@ -548,7 +546,7 @@ class DaysView(View):
     items: list[DayView]
 
     @classmethod
-    def of(cls, days: Days) -> DaysView:
+    def of(cls, days: Days) -> Self:
         return cls(items=[DayView.of(*key, sums) for key, sums in sorted(days.items(), reverse=True)])
 
 
@@ -566,7 +564,7 @@ class ActorView(View):
     name: str | None
 
     @classmethod
-    def of(cls, actor: str, *, tells_staff: bool) -> ActorView:
+    def of(cls, actor: str, *, tells_staff: bool) -> Self:
         kind, _, name = actor.partition(":")
         return cls(kind=kind, name=name if name and (kind != "admin" or tells_staff) else None)
 
@@ -584,7 +582,7 @@ class FactView(View):
     actor: ActorView | None
 
     @classmethod
-    def of(cls, recorded: Recorded, *, tells_staff: bool) -> FactView:
+    def of(cls, recorded: Recorded, *, tells_staff: bool) -> Self:
         return cls(
             actor=ActorView.of(recorded.actor, tells_staff=tells_staff) if recorded.actor else None,
             version=recorded.version,
@@ -606,7 +604,7 @@ class HistoryView(View):
     @classmethod
     def of(
         cls, history: History, address: Address | None, as_of: datetime | None, terms: Terms, *, tells_staff: bool
-    ) -> HistoryView:
+    ) -> Self:
         return cls(
             order=OrderView.of(history.order, address, terms),
             facts=[FactView.of(recorded, tells_staff=tells_staff) for recorded in history.facts],

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mercato.dataclass import dataclass
 from mercato.money import Money
 from payments.domain import HELD, OPEN, OVER, Charge, ChargeStatus, Payment, Status, change, payment_id_in
 

@@ -1,11 +1,9 @@
 """HTTP routes of payments."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field
 
@@ -64,7 +62,7 @@ class RefundView(View):
     status: str
 
     @classmethod
-    def of(cls, refund: Refund) -> RefundView:
+    def of(cls, refund: Refund) -> Self:
         return cls(
             refund_id=refund.refund_id,
             payment_id=refund.payment_id,
@@ -83,7 +81,7 @@ class DisputeView(View):
     reason: str
 
     @classmethod
-    def of(cls, dispute: Dispute, currency: str) -> DisputeView:
+    def of(cls, dispute: Dispute, currency: str) -> Self:
         amount = Money(amount=dispute.amount, currency=currency)
         return cls(dispute_id=dispute.dispute_id, amount=amount, status=dispute.status, reason=dispute.reason)
 
@@ -110,7 +108,7 @@ class PaymentView(View):
     disputes: list[DisputeView]
 
     @classmethod
-    def of(cls, payment: Payment, made: list[Refund]) -> PaymentView:
+    def of(cls, payment: Payment, made: list[Refund]) -> Self:
         currency = payment.amount.currency
         return cls(
             payment_id=payment.payment_id,
@@ -150,7 +148,7 @@ class MismatchView(View):
     since: datetime
 
     @classmethod
-    def of(cls, found: Mismatch) -> MismatchView:
+    def of(cls, found: Mismatch) -> Self:
         return cls(**vars(found))
 
 
@@ -166,7 +164,7 @@ class DisputedView(View):
     since: datetime
 
     @classmethod
-    def of(cls, payment: Payment, since: datetime) -> DisputedView:
+    def of(cls, payment: Payment, since: datetime) -> Self:
         currency = payment.amount.currency
         found = [DisputeView.of(one, currency) for one in payment.disputes if one.status is DisputeStatus.OPEN]
         return cls(

@@ -13,10 +13,11 @@ authorized or closed. The charges of earlier attempts are voided before a later 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, NotFound
 from mercato.guests import is_guest
 from mercato.languages import Language

@@ -1,7 +1,5 @@
 """The events that payments publishes. The subject is the payment."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from mercato.events import EventModel

@@ -8,10 +8,11 @@ pending ──► done
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, SagaEnd, is_error_name
 from mercato.money import Money
 from payments.domain import HELD, Payment, Status, change

@@ -1,7 +1,5 @@
 """The saga's steps on the payment. All are idempotent by the payment's record and the provider's idempotency keys."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from typing import Annotated
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.guests import is_guest
 from mercato.ids import derived_id

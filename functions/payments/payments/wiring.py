@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mercato import clock, config
 from mercato.breaker import breaker_for
+from mercato.dataclass import dataclass
 from mercato.errors import NotFound
 from mercato.store.dynamo import Table
 from payments.providers.guarded import CIRCUIT, POLICY, GuardedProvider

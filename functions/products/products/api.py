@@ -1,10 +1,8 @@
 """Products over HTTP."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -171,7 +169,7 @@ class ImageView(View):
     variants: list[VariantView]
 
     @classmethod
-    def of(cls, image: Image) -> ImageView:
+    def of(cls, image: Image) -> Self:
         return cls(**_image_fields(image))
 
 
@@ -200,7 +198,7 @@ class StaffImageView(ImageView):
     upload: UploadView | None
 
     @classmethod
-    def with_upload(cls, product_id: str, image: Image, return_to: str, now: datetime) -> StaffImageView:
+    def with_upload(cls, product_id: str, image: Image, return_to: str, now: datetime) -> Self:
         upload = None
         if image.state is State.AWAITED:
             back = f"{ports().settings.console_url}{return_to}" if return_to else ""
@@ -232,7 +230,7 @@ class ProductView(View):
     images: list[ImageView] = []
 
     @classmethod
-    def of(cls, product: Product) -> ProductView:
+    def of(cls, product: Product) -> Self:
         return cls(**{name: getattr(product, name) for name in ProductView.model_fields} | {"images": _shown(product)})
 
 
@@ -275,7 +273,7 @@ class RefusalView(View):
     value: str
 
     @classmethod
-    def of(cls, found: Refusal) -> RefusalView:
+    def of(cls, found: Refusal) -> Self:
         return cls(**{name: getattr(found, name) for name in cls.model_fields})
 
 
@@ -293,7 +291,7 @@ class ReportView(View):
     refused: list[RefusalView]
 
     @classmethod
-    def of(cls, report: Report) -> ReportView:
+    def of(cls, report: Report) -> Self:
         refused = [RefusalView.of(found) for found in report.refused]
         imported = [ImportedView(sku=product.sku, product_id=product.product_id) for product in report.products]
         counts = {name: getattr(report, name) for name in ("import_id", "created", "updated", "unchanged")}

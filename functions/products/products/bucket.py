@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from products.images import MAX_BYTES, Image, Size
 

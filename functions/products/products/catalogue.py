@@ -16,9 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid
 from mercato.store.attributes import Item
 from mercato.store.cursor import InvalidCursor, decode_cursor, encode_cursor

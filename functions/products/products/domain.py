@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
 from mercato.text import SKU, Description, ProductName, TaxClass

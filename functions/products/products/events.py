@@ -2,8 +2,6 @@
 the number of changes of the product's pictures, and its subject is the picture.
 """
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from mercato.events import EventModel

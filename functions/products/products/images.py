@@ -6,10 +6,11 @@ A picture is awaited until its file comes, then ready or refused. The tuple's or
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, NotFound
 
 MOST = 8

@@ -11,15 +11,17 @@ again.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
+from mercato.dataclass import dataclass
 from mercato.errors import DomainError, Invalid, Malformed
 from mercato.http import charsets
 from mercato.http.validation import describe
@@ -78,7 +80,7 @@ class Rows:
     refused: list[Refusal]
 
 
-@dataclass
+@dataclasses.dataclass
 class Plan:
     """The result of an import: the changes, each by its line, the refused rows, and the rows that change nothing."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import hashlib
 import io
-from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 
+from mercato.dataclass import dataclass
 from products.images import MAX_BYTES, Size
 
 MAX_PIXELS = 40_000_000

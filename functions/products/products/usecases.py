@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from mercato.dataclass import dataclass
 from mercato.errors import NotFound
 from mercato.ids import new_id
 from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.store.dynamo import Table
 from products.store import Products
 

@@ -12,8 +12,8 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
+from mercato.dataclass import dataclass
 from mercato.text import IGNORABLE
 
 RULES = 2

@@ -15,10 +15,11 @@ of a release that came first: no step leaves it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, DomainError, NotFound
 
 # Longer than the reservation of the order's goods, which begins after it and ends the saga's wait for a payment.

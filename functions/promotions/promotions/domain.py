@@ -10,13 +10,14 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import Any
 
 from mercato.charges import allocate
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import Money
 

@@ -1,7 +1,5 @@
 """The saga's steps on coupons. All are idempotent and safe when late or concurrent: the claim's record decides."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field

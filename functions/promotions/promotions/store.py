@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from datetime import datetime, timedelta
 from typing import Any
 
 from mercato.clock import epoch, rfc3339
+from mercato.dataclass import dataclass
 from mercato.money import Money
 from mercato.store import dynamo
 from mercato.store.attributes import Item

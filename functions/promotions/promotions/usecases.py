@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from mercato.dataclass import dataclass
 from mercato.errors import TooManyRequests, TransientError
 from mercato.store.retry import RESEND_ATTEMPTS, retry_on_conflict
 from promotions import claim as claims_of_orders

@@ -1,8 +1,6 @@
 """The request and response bodies of promotions."""
 
-from __future__ import annotations
-
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -90,7 +88,7 @@ class CouponView(View):
     ended_at: _MomentText | None
 
     @classmethod
-    def of(cls, coupon: Coupon, used: int) -> CouponView:
+    def of(cls, coupon: Coupon, used: int) -> Self:
         times = {
             name: rfc3339(moment) if (moment := getattr(coupon, name)) else None
             for name in ("valid_from", "valid_until", "created_at", "ended_at")
@@ -162,7 +160,7 @@ class EvaluationView(View):
     rejected: list[RejectedView]
 
     @classmethod
-    def of(cls, customer: str, evaluation: Evaluation) -> EvaluationView:
+    def of(cls, customer: str, evaluation: Evaluation) -> Self:
         accepted = [
             AcceptedView(
                 code=one.coupon.code,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.store.dynamo import Table
 from promotions.store import Claims, Coupons, Guesses
 

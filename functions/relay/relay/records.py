@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from mercato.dataclass import dataclass
 from mercato.telemetry.correlation import Correlation
 
 MAX_ENTRIES = 10

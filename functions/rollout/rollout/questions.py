@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from mercato.dataclass import dataclass
 
 
 @dataclass(frozen=True)

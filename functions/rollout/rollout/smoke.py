@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mercato.dataclass import dataclass
 from mercato.invocation import deadline
 from mercato.telemetry import correlation
 from mercato.telemetry.logs import log

@@ -2,11 +2,9 @@
 the carrier.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -128,7 +126,7 @@ class ShipmentRow(View):
     has_left: bool
 
     @classmethod
-    def of(cls, found: Shipment) -> ShipmentRow:
+    def of(cls, found: Shipment) -> Self:
         names = cls.model_fields.keys() - {"awaits", "since"}
         since = found.history[-1].at if found.history else None
         return cls(**{name: getattr(found, name) for name in names}, awaits=list(found.awaits), since=since)
@@ -164,7 +162,7 @@ class ShipmentView(View):
     timeline: list[StopView]
 
     @classmethod
-    def of(cls, found: Shipment, *, for_staff: bool) -> ShipmentView:
+    def of(cls, found: Shipment, *, for_staff: bool) -> Self:
         return cls(
             shipment_id=found.shipment_id,
             order_id=found.order_id,
@@ -193,7 +191,7 @@ class GuestParcelView(View):
     timeline: list[StopView]
 
     @classmethod
-    def of(cls, found: Shipment) -> GuestParcelView:
+    def of(cls, found: Shipment) -> Self:
         return cls(
             shipment_id=found.shipment_id,
             status=found.status,

@@ -7,10 +7,10 @@ pk=PARCEL#<parcel id>      sk=BOOKING   the shipment of a parcel, for the system
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.store.attributes import Item
 from mercato.store.dynamo import ConditionFailed, Table, put_new, update
 

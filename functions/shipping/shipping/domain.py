@@ -7,10 +7,11 @@ nothing changes it returns the same object, so that a duplicate writes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.guests import is_guest
 

@@ -1,7 +1,5 @@
 """The events that shipping publishes, and the stop of a shipment that each one reports."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from mercato.events import EventModel

@@ -1,9 +1,7 @@
 """The request and response bodies of quotes and rates."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -54,7 +52,7 @@ class Quotes(View):
     version: int
 
     @classmethod
-    def of(cls, quotes: Iterable[Quote], version: int) -> Quotes:
+    def of(cls, quotes: Iterable[Quote], version: int) -> Self:
         return cls(quotes=[QuoteView(**vars(one)) for one in quotes], version=version)
 
 
@@ -91,7 +89,7 @@ class RateTableView(View):
     warnings: list[RatesWarning]
 
     @classmethod
-    def of(cls, table: RateTable, country: str) -> RateTableView:
+    def of(cls, table: RateTable, country: str) -> Self:
         """`country` is the shop's own."""
         return cls(
             version=table.version,

@@ -3,17 +3,15 @@
 The table is data, which staff replaces as a whole.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mercato.countries import CODES, Country
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound
 from mercato.money import MAX_AMOUNT, Currency, Money
 from mercato.text import TOKEN, Exact, Text
@@ -107,7 +105,7 @@ class RateTable(_Value):
     zones: tuple[Zone, ...]
     changed_at: datetime | None = None
 
-    def states_the_same(self, other: RateTable) -> bool:
+    def states_the_same(self, other: Self) -> bool:
         """Whether the other is the same version with the same rates, whenever it was written."""
         return (self.version, self.currency, self.zones) == (other.version, other.currency, other.zones)
 

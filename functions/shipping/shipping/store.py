@@ -13,11 +13,12 @@ from __future__ import annotations
 import heapq
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 from enum import StrEnum
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.events import outbox
 from mercato.store import dynamo
 from mercato.store.attributes import Item

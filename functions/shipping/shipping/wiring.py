@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from mercato.clock import utc_now
 from mercato.config import BadConfiguration, load
+from mercato.dataclass import dataclass
 from mercato.store.dynamo import Table
 from shipping import manual, sandbox
 from shipping.bookings import Bookings

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from mercato.dataclass import dataclass
 from pages.receipt import percent
 from pages.view import counted, money, words
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 from typing import Any
 
 from mercato.config import load
+from mercato.dataclass import dataclass
 from pages import SiteSettings
 
 

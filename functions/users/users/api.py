@@ -3,9 +3,7 @@
 POST routes have no authorizer, since people log in there. So every route that needs a token is a PUT, PATCH or DELETE.
 """
 
-from __future__ import annotations
-
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SecretStr
 
@@ -115,7 +113,7 @@ class UserView(View):
     email_verified: bool
 
     @classmethod
-    def of(cls, user: User) -> UserView:
+    def of(cls, user: User) -> Self:
         return cls(
             user_id=user.user_id,
             email=user.email,
@@ -150,7 +148,7 @@ class TokensView(View):
     expires_in: int = int(LIFETIME.total_seconds())
 
     @classmethod
-    def of(cls, pair: usecases.TokenPair) -> TokensView:
+    def of(cls, pair: usecases.TokenPair) -> Self:
         return cls(access_token=pair.access, refresh_token=pair.refresh)
 
 

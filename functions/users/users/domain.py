@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic_core import PydanticKnownError
 
+from mercato.dataclass import dataclass
 from mercato.email_address import InvalidEmail, read_email
 from mercato.errors import Forbidden, Invalid, NotFound, TransientError, Unauthenticated
 from mercato.text import PERSON_NAME

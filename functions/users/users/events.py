@@ -1,7 +1,5 @@
 """The events that users publishes."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from mercato.events import EventModel

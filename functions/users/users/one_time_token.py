@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid
 
 # Between two mails of one purpose to one account, so that strangers cannot fill a mailbox.

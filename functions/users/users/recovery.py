@@ -7,10 +7,10 @@ later one has the valid token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.dataclass import dataclass
 from mercato.email_address import InvalidEmail, read_email
 from mercato.errors import TransientError
 from mercato.ids import new_id

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from users.one_time_token import OneTimeToken
 
 _SIGNATURE = "\n\nMercato"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Protocol
 
+from mercato.dataclass import dataclass
 from mercato.email_address import InvalidEmail, read_email
 from mercato.events import EventModel
 from mercato.ids import new_id

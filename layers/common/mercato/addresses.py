@@ -9,10 +9,10 @@ import functools
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mercato.dataclass import dataclass
 from mercato.errors import Invalid
 
 

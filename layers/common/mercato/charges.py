@@ -4,8 +4,6 @@ All arithmetic is on integers of minor units. The sum of an order's charges is i
 charges as they were frozen in the order, so that the refunds of all pieces are exactly what was paid.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Annotated

@@ -13,11 +13,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import Field
 from pydantic_core import PydanticKnownError, core_schema
+
+from mercato.dataclass import dataclass
 
 # Unicode's Default_Ignorable_Code_Point: characters without a shape.
 IGNORABLE = (

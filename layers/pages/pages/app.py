@@ -13,13 +13,14 @@ each field. A form whose session has ended is kept through the log-in. A GET cha
 from __future__ import annotations
 
 import base64
+import dataclasses
 import functools
 import gzip
 import re
 import typing
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,6 +29,7 @@ from urllib.parse import parse_qsl, unquote, urlencode
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mercato.clock import wait_in_words
+from mercato.dataclass import dataclass
 from mercato.errors import DomainError, Malformed, MethodNotAllowed, NotFound, TransientError
 from mercato.http.request import Request, headers_of, read_request
 from mercato.http.response import accepts_gzip, problem_of
@@ -119,7 +121,7 @@ class File:
 Answer = Page | Redirect | StoredFile | File
 
 
-@dataclass
+@dataclasses.dataclass
 class Visit:
     """One request. `values` and `errors` are of a form that is shown again; `notice` stands above the page."""
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from mercato.dataclass import dataclass
 
 ACCESS_SECONDS = 14 * 60  # the token lives for fifteen minutes
 REFRESH_SECONDS = 30 * 24 * 3600

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 
+from mercato.dataclass import dataclass
 from mercato.http.response import accepts_gzip
 from pages import bundles
 

@@ -12,11 +12,11 @@ import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError, Unauthenticated, problem_slug
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.ids import derived_id

@@ -10,6 +10,20 @@ import pytest
 
 from tests.kit.template import ROOT
 
+_TYPES = """
+class Config(TypedDict, total=False):
+    '''What it configures.'''
+
+    title: str
+    strict: bool
+
+class Other(Base):
+    title: str
+
+def made() -> Config:
+    return {'title': 'x'}
+"""
+
 
 def load_trim() -> Any:
     """Loads the script of the layer's build, which is beside the package and not in it."""
@@ -43,6 +57,8 @@ def data(tmp_path: Path) -> Path:
     partition = {"partition": "aws", "regions": {"eu-west-1": {}}, "services": services}
     (data / "endpoints.json").write_text(json.dumps({"version": 3, "partitions": [partition]}))
     (tmp_path / "botocore" / "docs" / "bcdoc").mkdir(parents=True)
+    (tmp_path / "pydantic_core").mkdir()
+    (tmp_path / "pydantic_core" / "core_schema.py").write_text(_TYPES)
     load_trim().trim(tmp_path, {"sesv2"})
     return data
 
@@ -67,3 +83,10 @@ def test_endpoints_are_kept_by_the_name_that_the_service_has_there_with_every_re
         "regions": {"eu-west-1": {}},
         "services": {"email": {"endpoints": {"eu-west-1": {}}}},
     }
+
+
+def test_a_typed_dict_loses_its_fields_and_all_else_keeps_its_lines(data: Path) -> None:
+    trimmed = (data.parents[1] / "pydantic_core" / "core_schema.py").read_text().splitlines()
+    original = _TYPES.splitlines()
+    assert trimmed[:2] + trimmed[6:] == original[:2] + original[6:]
+    assert trimmed[2:6] == ["    pass", "", "", ""]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, NotFound
 from mercato.languages import Language
 

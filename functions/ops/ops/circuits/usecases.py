@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -15,6 +14,7 @@ from mercato.breaker.state import SET_BY_OPERATORS
 from mercato.breaker.store import Reading
 from mercato.breaker.transitions import force
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import NotFound, TransientError
 from mercato.store.attributes import Item
 

@@ -1,8 +1,7 @@
 """The request and response bodies of circuits."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime
+from typing import Self
 
 from mercato.breaker import Status
 from mercato.clock import rfc3339
@@ -51,7 +50,7 @@ class CircuitView(View):
     audit: list[CircuitAuditView]
 
     @classmethod
-    def of(cls, circuit: Circuit) -> CircuitView:
+    def of(cls, circuit: Circuit) -> Self:
         state = circuit.state
         return cls(
             name=circuit.name,
@@ -74,7 +73,7 @@ class CircuitsPage(View):
     items: list[CircuitView]
 
     @classmethod
-    def of(cls, found: list[Circuit]) -> CircuitsPage:
+    def of(cls, found: list[Circuit]) -> Self:
         return cls(items=[CircuitView.of(circuit) for circuit in found])
 
 

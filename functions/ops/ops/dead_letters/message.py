@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+
+from mercato.dataclass import dataclass
 
 RETRIES_EXHAUSTED = "retries-exhausted"
 UNDELIVERED = "undelivered"

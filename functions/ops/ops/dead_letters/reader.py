@@ -8,12 +8,12 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.invocation import deadline
 from mercato.telemetry.logs import log

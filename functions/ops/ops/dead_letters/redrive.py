@@ -9,10 +9,11 @@ A letter that fails again may come back during the redrive. A redrive sends no l
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from mercato.clock import rfc3339, utc_now
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, TransientError
 from mercato.telemetry.logs import log
 from ops import scans

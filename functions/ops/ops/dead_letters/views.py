@@ -1,10 +1,8 @@
 """The request and response bodies of dead letters."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
 from pydantic import Field
 
@@ -29,7 +27,7 @@ class SampleView(View):
     types: dict[str, int]
 
     @classmethod
-    def of(cls, letters: list[DeadLetter], is_whole: bool, now: datetime) -> SampleView:
+    def of(cls, letters: list[DeadLetter], is_whole: bool, now: datetime) -> Self:
         oldest = min((letter.sent_at for letter in letters), default=None)
         return cls(
             size=len(letters),
@@ -51,7 +49,7 @@ class QueueView(View):
     sample: SampleView
 
     @classmethod
-    def of(cls, queue: DeadLetterQueue, sample: SampleView) -> QueueView:
+    def of(cls, queue: DeadLetterQueue, sample: SampleView) -> Self:
         return cls(
             queue=queue.name,
             source=queue.source,
@@ -95,7 +93,7 @@ class LetterView(View):
     body: str | None
 
     @classmethod
-    def of(cls, letter: DeadLetter, with_body: bool = False) -> LetterView:
+    def of(cls, letter: DeadLetter, with_body: bool = False) -> Self:
         return cls(
             **vars(letter)
             | {
@@ -152,7 +150,7 @@ class RedriveView(View):
     letters: list[LetterView]
 
     @classmethod
-    def of(cls, result: Redrive) -> RedriveView:
+    def of(cls, result: Redrive) -> Self:
         fields: dict[str, Any] = {name: value for name, value in vars(result).items() if name != "scan"} | {
             "matched": len(result.matched),
             "letters": [LetterView.of(letter) for letter in result.matched],
@@ -170,7 +168,7 @@ class RedrivesView(View):
     items: list[RedriveView]
 
     @classmethod
-    def of(cls, results: list[Redrive], dry_run: bool, next_cursor: str | None) -> RedrivesView:
+    def of(cls, results: list[Redrive], dry_run: bool, next_cursor: str | None) -> Self:
         return cls(
             dry_run=dry_run,
             matched=sum(len(result.matched) for result in results),

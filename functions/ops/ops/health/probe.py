@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from mercato.dataclass import dataclass
 from mercato.invocation import deadline
 from mercato.peers.transport import Answer, NoAnswer, Sender
 from mercato.telemetry import correlation

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from botocore.exceptions import ClientError
 
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.telemetry.logs import log
 

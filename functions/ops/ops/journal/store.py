@@ -18,11 +18,11 @@ import json
 import random
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from mercato.clock import epoch, rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.events import Event
 from mercato.store import dynamo, expiry

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import NotFound
 from ops.journal.store import Entry
 from ops.sagas.executions import Execution

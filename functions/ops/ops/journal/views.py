@@ -1,8 +1,6 @@
 """The journal as HTTP shows it."""
 
-from __future__ import annotations
-
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -38,7 +36,7 @@ class EventView(View):
     ids: dict[str, str]
 
     @classmethod
-    def of(cls, entry: Entry) -> EventView:
+    def of(cls, entry: Entry) -> Self:
         return cls(**vars(entry))
 
 
@@ -69,7 +67,7 @@ class NodeView(View):
     errors: list[str]
 
     @classmethod
-    def of(cls, node: Node) -> NodeView:
+    def of(cls, node: Node) -> Self:
         return cls(**vars(node))
 
 

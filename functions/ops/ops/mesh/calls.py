@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.http.mesh_calls import IDENTITIES
 

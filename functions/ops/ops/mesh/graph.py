@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
+from mercato.dataclass import dataclass
 from mercato.http.mesh_calls import CALLS
 from ops.mesh.calls import Call
 

@@ -1,10 +1,8 @@
 """The request and response bodies of the mesh's graph."""
 
-from __future__ import annotations
-
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import Field
 
@@ -50,7 +48,7 @@ class GraphView(View):
     unused: list[UnusedEdgeView]
 
     @classmethod
-    def of(cls, found: Graph, since: datetime, until: datetime, *, is_on: bool, is_partial: bool) -> GraphView:
+    def of(cls, found: Graph, since: datetime, until: datetime, *, is_on: bool, is_partial: bool) -> Self:
         return cls(
             is_on=is_on,
             begins_at=rfc3339(since),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, Invalid, NotFound, SagaEnd
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.ids import derived_id
 from mercato.store.dynamo import InvalidCursor

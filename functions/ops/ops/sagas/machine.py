@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
+
+from mercato.dataclass import dataclass
 
 START, END = "[*]", "[*]"  # what an execution comes from and ends in, as Mermaid writes it
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 
 
 class Outcome(StrEnum):
@@ -32,7 +34,7 @@ class Failure:
     detail: str | None
 
 
-@dataclass
+@dataclasses.dataclass
 class Step:
     """One visit to a state. `tries` is 0 if the state calls nothing. `redrives`: how often it was started again."""
 

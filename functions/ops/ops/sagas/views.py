@@ -1,10 +1,8 @@
 """The request and response bodies of ops. They never contain a task token, whose holder can resume a saga unseen."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field
 
@@ -64,7 +62,7 @@ class AuditView(View):
     status: int | None
 
     @classmethod
-    def of(cls, entry: AuditEntry) -> AuditView:
+    def of(cls, entry: AuditEntry) -> Self:
         return cls(**asdict(entry))
 
 
@@ -104,7 +102,7 @@ class ParkedView(View):
     execution_arn: str
 
     @classmethod
-    def of(cls, parked: Parked) -> ParkedView:
+    def of(cls, parked: Parked) -> Self:
         order_id, kind = saga_of(parked.saga)
         shown = asdict(parked) | {"order_id": order_id, "kind": kind, "parked_at": rfc3339(parked.parked_at)}
         del shown["task_tokens"]
@@ -127,7 +125,7 @@ class ResumptionView(View):
     at: str
 
     @classmethod
-    def of(cls, resumption: Resumption) -> ResumptionView:
+    def of(cls, resumption: Resumption) -> Self:
         order_id, _ = saga_of(resumption.saga)
         return cls(**(asdict(resumption) | {"order_id": order_id, "at": rfc3339(resumption.at)}))
 
@@ -149,7 +147,7 @@ class SummaryView(View):
     error: str | None
 
     @classmethod
-    def of(cls, found: Summary) -> SummaryView:
+    def of(cls, found: Summary) -> Self:
         order_id, kind = saga_of(found.name)
         return cls(
             order_id=order_id,
@@ -204,7 +202,7 @@ class MachineView(View):
     edges: list[EdgeView]
 
     @classmethod
-    def of(cls, definition: Mapping[str, Any], steps: Sequence[Step]) -> MachineView:
+    def of(cls, definition: Mapping[str, Any], steps: Sequence[Step]) -> Self:
         numbers = numbers_of(steps)
         return cls(
             states=[
@@ -232,7 +230,7 @@ class StepView(View):
     failures: list[FailureView]
 
     @classmethod
-    def of(cls, step: Step) -> StepView:
+    def of(cls, step: Step) -> Self:
         failures = [FailureView(**vars(failure)) for failure in step.failures]
         return cls(**vars(step) | {"failures": failures}, duration_ms=step.duration_ms)
 
@@ -254,7 +252,7 @@ class SagaView(SummaryView):
     resumptions: list[ResumptionView]
 
     @classmethod
-    def whole(cls, execution: Execution, parked: Parked | None, audit: list[Resumption]) -> SagaView:
+    def whole(cls, execution: Execution, parked: Parked | None, audit: list[Resumption]) -> Self:
         return cls(
             **dict(SummaryView.of(execution)),
             detail=execution.detail,
@@ -276,7 +274,7 @@ class ProbeView(View):
     took_ms: int
 
     @classmethod
-    def of(cls, probe: Probe) -> ProbeView:
+    def of(cls, probe: Probe) -> Self:
         return cls(at=rfc3339(probe.at), health=probe.health, detail=probe.detail, took_ms=probe.took_ms)
 
 
@@ -295,7 +293,7 @@ class ServiceView(View):
     instances: list[InstanceView]
 
     @classmethod
-    def of(cls, service: Service, probes: Mapping[tuple[str, str], Probe]) -> ServiceView:
+    def of(cls, service: Service, probes: Mapping[tuple[str, str], Probe]) -> Self:
         instances = [
             InstanceView(**asdict(instance), last_probe=ProbeView.of(probe) if probe else None)
             for instance in service.instances
@@ -308,5 +306,5 @@ class ServicesPage(View):
     items: list[ServiceView]
 
     @classmethod
-    def of(cls, found: list[Service], probes: Mapping[tuple[str, str], Probe]) -> ServicesPage:
+    def of(cls, found: list[Service], probes: Mapping[tuple[str, str], Probe]) -> Self:
         return cls(items=[ServiceView.of(service, probes) for service in found])

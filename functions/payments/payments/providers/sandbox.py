@@ -18,9 +18,9 @@ not stored.
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 
+from mercato.dataclass import dataclass
 from mercato.ids import derived_id, fingerprint
 from mercato.money import Money
 from mercato.store.attributes import Item

@@ -1,15 +1,13 @@
 """Signed webhooks of providers about a charge. They only name the charge; its state is read from the provider."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from mercato import webhooks
+from mercato.dataclass import dataclass
 
 _Id = Annotated[str, Field(min_length=1, max_length=200)]
 _LENIENT = ConfigDict(frozen=True, extra="ignore", defer_build=True)  # providers add fields as they like

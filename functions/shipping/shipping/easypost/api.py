@@ -13,8 +13,6 @@ What is raised ends in logs, so it names the fields of an answer and not their v
 A Refused has EasyPost's message, for the shop's staff alone.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable, Mapping

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
 
 from mercato.clock import utc_now
+from mercato.dataclass import dataclass
 from mercato.telemetry.logs import log
 from shipping.bookings import Bookings
 from shipping.domain import PAGE, Address, AlreadyDispatched, Booking, BookingRefused, Progress, Shipment

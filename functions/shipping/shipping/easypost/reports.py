@@ -1,16 +1,14 @@
 """What EasyPost reports of a parcel: its tracker, by signed webhook or when it is asked."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from mercato.dataclass import dataclass
 from mercato.webhooks import InvalidSignature
 from shipping.domain import Progress, Status
 

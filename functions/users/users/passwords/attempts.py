@@ -8,11 +8,11 @@ An address without an account is counted in the same way.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from mercato.clock import wait_in_words
+from mercato.dataclass import dataclass
 from mercato.errors import TooManyRequests
 from mercato.store.retry import retry_on_conflict
 

@@ -12,9 +12,10 @@ import hashlib
 import hmac
 import re
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
+from mercato.dataclass import dataclass
 from mercato.errors import Unauthenticated
 
 GRACE = timedelta(seconds=10)

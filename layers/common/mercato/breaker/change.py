@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from mercato.breaker.state import State
+from mercato.dataclass import dataclass
 from mercato.events.model import EventModel
 from mercato.store.attributes import Item
 

@@ -1,7 +1,5 @@
 """The events of circuits. Subject: the circuit; sequence: its generation."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar, Literal
 
 from mercato.events.model import EventModel

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from mercato.breaker.policy import Outcome, Policy
 from mercato.breaker.timing import Clock, Timer
+from mercato.dataclass import dataclass
 
 # Seconds between a sandbox's writes to a circuit; outcomes in between are summed.
 REPORT_EVERY = 0.25

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
+
+from mercato.dataclass import dataclass
 
 Judge = Callable[[BaseException], bool]
 

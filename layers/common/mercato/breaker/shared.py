@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
 
 from mercato import config
 from mercato.breaker.breaker import Breaker
 from mercato.breaker.circuits import Circuits
 from mercato.breaker.policy import Policy
 from mercato.breaker.store import DynamoStore
+from mercato.dataclass import dataclass
 from mercato.invocation import deadline, hooks
 from mercato.telemetry import metrics
 

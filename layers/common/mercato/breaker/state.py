@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from enum import StrEnum
 from typing import Any
+
+from mercato.dataclass import dataclass
 
 
 class Status(StrEnum):
@@ -22,7 +24,7 @@ class Status(StrEnum):
 SET_BY_OPERATORS = frozenset({Status.FORCED_OPEN, Status.METRICS_ONLY, Status.DISABLED})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class State:
     """`gen` increases with every transition and every granted probe, and fences them."""
 

@@ -11,7 +11,6 @@ The timeouts are far below those of other calls: a breaker must never wait longe
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from mercato import aws
 from mercato.breaker.change import Change, Check, Result, Value
 from mercato.breaker.errors import StoreFault
 from mercato.breaker.state import CLOSED, SET_BY_OPERATORS, State
+from mercato.dataclass import dataclass
 from mercato.events import outbox
 from mercato.store import dynamo
 from mercato.store.attributes import Item, from_item, to_item

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from mercato.breaker.state import State, Status
+from mercato.dataclass import dataclass
 
 
 class View:
@@ -29,7 +29,7 @@ class Kind(Enum):
     UNCOUNTED = auto()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Ticket:
     """`started` is monotonic."""
 

@@ -7,7 +7,6 @@ failures would be overrepresented: this keeps a dependency that fails one time i
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from mercato.breaker import transitions
 from mercato.breaker.guarded_store import GuardedStore
@@ -15,9 +14,10 @@ from mercato.breaker.outcomes import OutcomeBuffer, Tally
 from mercato.breaker.policy import Outcome, Policy
 from mercato.breaker.state import State, Status
 from mercato.breaker.view import View
+from mercato.dataclass import dataclass
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Seen:
     """The store's state. `since` is the sandbox's view at the time of the read, if it matters."""
 
@@ -25,14 +25,14 @@ class Seen:
     since: View | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Trip:
     """The votes have decided, on this state, that the circuit opens."""
 
     state: State
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Unreachable:
     """The store gave no answer."""
 

@@ -1,7 +1,5 @@
 """Events: typed data in a CloudEvents 1.0 envelope. The publisher owns the model; a consumer declares what it reads."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from typing import Any, ClassVar
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mercato import config
+from mercato.dataclass import dataclass
 from mercato.errors import Forbidden
 from mercato.http.mesh_calls import CALLS, IDENTITIES
 from mercato.telemetry.logs import log

@@ -20,12 +20,13 @@ import json
 import re
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NotRequired, TypedDict, Unpack
 from urllib.parse import unquote
 
 from pydantic import BaseModel
 
+from mercato.dataclass import dataclass
 from mercato.errors import DomainError, Forbidden, MethodNotAllowed, NotFound, TransientError, Unauthenticated
 from mercato.http import admission, cors
 from mercato.http.auth import Caller, Role

@@ -5,10 +5,11 @@ An entry is written before the action, so that no action is without one, and a s
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import date, datetime
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.ids import new_id
 from mercato.store.attributes import Item
 from mercato.store.cursor import decode_cursor, encode_cursor

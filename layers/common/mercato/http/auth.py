@@ -7,10 +7,10 @@ Headers count only if a peer has signed them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from mercato.dataclass import dataclass
 from mercato.http import admission
 
 

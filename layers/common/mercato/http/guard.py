@@ -6,14 +6,16 @@ limited nor audited.
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from botocore.exceptions import ClientError
 
 from mercato import config
 from mercato.clock import utc_now
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.http.audit import AuditEntry, AuditTrail
 from mercato.http.auth import Caller
@@ -33,7 +35,7 @@ class Settings:
     audit_table: str = ""
 
 
-@dataclass
+@dataclasses.dataclass
 class GuardState:
     """The guard's state for one request: headers of the response, and the audit entry that still needs its outcome."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws, config
+from mercato.dataclass import dataclass
 from mercato.invocation import deadline
 from mercato.telemetry.logs import log
 

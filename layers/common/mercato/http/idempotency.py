@@ -12,13 +12,13 @@ import json
 import zlib
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, cast
 
 from pydantic import BaseModel
 
 from mercato.clock import epoch
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, IdempotencyKeyReused, TransientError
 from mercato.http.auth import Caller
 from mercato.http.response import Response, replayed

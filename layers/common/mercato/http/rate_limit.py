@@ -10,17 +10,18 @@ If the table is unavailable, requests pass: a shop without a limit can sell, a s
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
 from mercato.clock import wait_in_words
+from mercato.dataclass import dataclass
 from mercato.errors import TooManyRequests
 from mercato.http.auth import Caller
 from mercato.store.attributes import to_item
@@ -88,7 +89,7 @@ class StoreUnavailable(Exception):
     """The table of counts is unavailable."""
 
 
-@dataclass
+@dataclasses.dataclass
 class _Lease:
     """`left` requests that are counted already; `unclaimed` is what the table had left besides."""
 

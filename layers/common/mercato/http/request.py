@@ -1,12 +1,10 @@
 """Reads HTTP input: the event as a request, its body and query as models. Every problem is a 4xx that names it."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Self
@@ -16,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from pydantic_core import PydanticCustomError
 
 from mercato import webhooks
+from mercato.dataclass import dataclass
 from mercato.errors import DomainError, Invalid, Malformed, TooLarge, UnsupportedMediaType
 from mercato.http import admission, charsets
 from mercato.http.auth import ANONYMOUS, Caller, caller_of
@@ -59,7 +58,7 @@ class IdempotencyKey(str):
     """The Idempotency-Key header: 1 to 128 printable ASCII characters, as a quoted string (IETF draft) or bare."""
 
     @classmethod
-    def read(cls, header: str | None) -> IdempotencyKey:
+    def read(cls, header: str | None) -> Self:
         if header is None:
             raise InvalidIdempotencyKey("This request needs an Idempotency-Key header, so that a retry is safe.")
         text = header.strip()

@@ -1,7 +1,5 @@
 """HTTP output: views with a status, and every error as a problem document (RFC 9457)."""
 
-from __future__ import annotations
-
 import base64
 import copy
 import functools
@@ -11,13 +9,14 @@ import math
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from types import MappingProxyType
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic_core import to_jsonable_python
 
+from mercato.dataclass import dataclass
 from mercato.errors import (
     PROBLEM,
     Conflict,

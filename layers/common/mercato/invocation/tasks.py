@@ -4,8 +4,6 @@ Payload: {"task": "ReserveInventory", "correlation_id": …, "traceparent": …,
 that the task returns, as JSON. An exception keeps its class name, which the ASL's Catch and Retry match.
 """
 
-from __future__ import annotations
-
 import inspect
 import typing
 from collections.abc import Callable

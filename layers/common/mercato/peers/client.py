@@ -8,7 +8,6 @@ import json
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from mercato.breaker import Breaker, CircuitOpen
 from mercato.clock import utc_now
+from mercato.dataclass import dataclass
 from mercato.errors import Conflict, NotFound, TransientError
 from mercato.invocation import deadline
 from mercato.peers import span

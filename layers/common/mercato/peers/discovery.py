@@ -7,12 +7,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.peers.transport import Sender, Transport
 from mercato.telemetry.logs import log

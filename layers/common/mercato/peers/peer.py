@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import functools
 import threading
-from dataclasses import dataclass
 
 from mercato import config
 from mercato.breaker import Policy, breaker_for
+from mercato.dataclass import dataclass
 from mercato.peers.client import READ_TIMEOUT, PeerNotCalled, PeerRefused, PeerUnavailable, ServiceClient
 from mercato.peers.discovery import Addresses, Registry
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import urllib3
@@ -17,6 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from mercato import aws
+from mercato.dataclass import dataclass
 
 MAX_ANSWER = 6 * 1024 * 1024  # bytes, Lambda's limit
 _CONNECT = 1.0

@@ -5,12 +5,13 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionError, HTTPClientError
 
 from mercato import aws
+from mercato.dataclass import dataclass
 from mercato.errors import Malformed, TransientError
 from mercato.invocation import deadline, hooks
 from mercato.store.attributes import Item, from_item, to_item

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from mercato.clock import epoch
+from mercato.dataclass import dataclass
 from mercato.errors import TransientError
 from mercato.store import dynamo
 from mercato.store.dynamo import ConditionFailed, KeyRange, Table

@@ -7,11 +7,11 @@ Attributes: `id` of the event, `t` its type, `tv` the type's schema version, `ts
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mercato.clock import rfc3339
+from mercato.dataclass import dataclass
 from mercato.store.attributes import Item
 from mercato.store.payload import pack, unpack
 from mercato.telemetry import correlation

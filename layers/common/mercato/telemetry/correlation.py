@@ -8,8 +8,9 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from mercato.dataclass import dataclass
 from mercato.telemetry import trace_context
 
 _VALID_VERSION = re.compile(r"[a-z][a-z-]{0,30}")

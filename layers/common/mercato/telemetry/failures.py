@@ -7,9 +7,8 @@ not fail writes nothing, so the metric costs nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from mercato.config import load
+from mercato.dataclass import dataclass
 from mercato.telemetry import metrics
 
 

@@ -8,9 +8,9 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mercato.config import load
+from mercato.dataclass import dataclass
 
 _counting = threading.Lock()
 _Key = tuple[tuple[tuple[str, str], ...], str]  # the dimensions, and the metric's name

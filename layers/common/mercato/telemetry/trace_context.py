@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import secrets
-from dataclasses import dataclass
+
+from mercato.dataclass import dataclass
 
 # Version ff is forbidden, ids of only zeros are invalid. A later version may have more behind a dash; 00 may not.
 _TRACEPARENT = re.compile(
