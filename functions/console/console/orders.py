@@ -106,6 +106,7 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "can_cancel": order["status"] in ("pending", "confirmed") or (is_given_up and not has_left),
             "refundable": _refundable(payment.value),
             "is_disputed": _is_disputed(payment.value),
+            "uncredited": _uncredited(order, payment.value, documents.value or []),
             "can_return": (order["status"] == "delivered" or has_left) and any(left.values()),
             "return_reasons": [("undelivered", "They are back here"), ("lost", "They are lost")] if has_left else [],
         },
@@ -125,6 +126,23 @@ def _refundable(payment: Any) -> Any:
     disputed = payment.get("disputed", {"amount": 0})
     left = payment["captured"]["amount"] - payment["refunded"]["amount"] - disputed["amount"]
     return {"amount": left, "currency": payment["captured"]["currency"]} if left > 0 else None
+
+
+def _uncredited(order: Any, payment: Any, documents: list[Any]) -> Any:
+    """What an invoice still says of goods that are cancelled or came back, since a lost dispute has paid them back in
+    place of a refund, and only a refund has a credit note (docs/decisions/0282). None where there is nothing.
+    """
+    disputes = payment.get("disputes", []) if payment else []
+    lost = sum(one["amount"]["amount"] for one in disputes if one["status"] == "lost")
+    signs = {"invoice": 1, "credit_note": -1}
+    invoiced = sum(signs.get(one["kind"], 0) * one["total"]["amount"] for one in documents)
+    if order["status"] == "cancelled":
+        undone = invoiced
+    else:
+        ended = [one for one in order["returns"] if one["refunded"]]
+        undone = sum(one["amount"]["amount"] - one["refunded"]["amount"] for one in ended)
+    due = min(lost, invoiced, undone)
+    return {"amount": due, "currency": order["total"]["currency"]} if due > 0 else None
 
 
 def _state_at(visit: Visit, order_id: str, version: int, order: Any) -> Any:

@@ -497,6 +497,62 @@ def test_a_refund_before_the_parcel_leaves_says_that_it_does_not_stop_it(
     assert ("A refund does not stop the parcel." in page) is warns
 
 
+def gbp(amount: int) -> dict[str, Any]:
+    return {"amount": amount, "currency": "GBP"}
+
+
+@pytest.mark.parametrize(
+    ("status", "dispute", "credited", "returns", "told"),
+    [
+        ("cancelled", ("lost", 2500), 0, [], "£25.00"),
+        ("cancelled", ("lost", 1000), 1500, [], "£10.00"),
+        ("cancelled", ("lost", 2500), 2500, [], ""),
+        ("cancelled", ("won", 2500), 0, [], ""),
+        ("cancelled", ("open", 2500), 0, [], ""),
+        ("delivered", ("lost", 2500), 0, [], ""),
+        ("delivered", ("lost", 2500), 0, [(900, 0)], "£9.00"),
+        ("refunded", ("lost", 1000), 1500, [(2500, 1500)], "£10.00"),
+        ("refunded", ("lost", 1000), 1500, [(2500, None)], ""),
+        ("delivered", ("won", 2500), 900, [(900, 900)], ""),
+    ],
+)
+def test_goods_that_a_lost_dispute_has_paid_back_are_told_to_lack_their_credit_note(
+    api: ShopApi,
+    desk: Ask,
+    status: str,
+    dispute: tuple[str, int],
+    credited: int,
+    returns: list[tuple[int, int | None]],
+    told: str,
+) -> None:
+    _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
+    made = history["order"]["returns"][0] | {"reason": "other", "received": []}
+    history["order"] |= {"status": status, "total": gbp(2500)}
+    history["order"]["returns"] = [
+        made | {"amount": gbp(amount), "refunded": None if refunded is None else gbp(refunded)}
+        for amount, refunded in returns
+    ]
+    api.answers["GET /api/orders/o-1/history"] = (200, history)
+    _, payments = answer_of_the_contract("GET", "/api/payments")
+    payments["items"][0]["disputes"][0] |= {"status": dispute[0], "amount": gbp(dispute[1])}
+    api.answers["GET /api/payments"] = (200, payments)
+    _, documents = answer_of_the_contract("GET", "/api/documents")
+    sums = {"invoice": 2500, "credit_note": credited}
+    documents["items"] = [
+        documents["items"][0] | {"kind": kind, "total": gbp(amount)} for kind, amount in sums.items() if amount
+    ]
+    api.answers["GET /api/documents"] = (200, documents)
+    page = html.unescape(desk("GET", "/console/orders/o-1", as_user=True).text)
+    assert re.findall(r">([^<> ]+) of the invoice have no credit note", page) == ([told] if told else [])
+
+
+def test_without_its_payment_or_documents_an_order_s_page_tells_of_no_credit_note(api: ShopApi, desk: Ask) -> None:
+    for route in ("GET /api/payments", "GET /api/documents"):
+        api.refuse(route, 503, "temporarily-unavailable")
+        page = desk("GET", "/console/orders/o-1", as_user=True)
+        assert (page.status, "have no credit note" in page.text) == (200, False)
+
+
 REFUND = {"payment_id": "p-1", "amount": "12.50", "currency": "GBP", "reason": "a broken vase", "key": KEY}
 
 
