@@ -123,3 +123,15 @@ def test_an_order_that_is_cancelled_is_not_said_to_be_in_the_middle_of_it(
     page = shop("GET", f"{PAGE}?said=cancelling", as_user=True).text
 
     assert ("Your order is being cancelled." in page) is is_told
+
+
+@pytest.mark.parametrize(("status", "goes_on"), [("confirmed", True), ("delivered", False)])
+def test_without_script_an_order_that_goes_on_has_a_link_to_look_again(
+    shop: Ask, api: ShopApi, status: str, goes_on: bool
+) -> None:
+    becomes(api, status)
+
+    text = html.unescape(shop("GET", PAGE, as_user=True).text)
+
+    assert (f'<a class="without-script" href="{PAGE}">Look again</a>' in text) is goes_on
+    assert ('<span class="needs-script">This page looks again by itself.</span>' in text) is goes_on
