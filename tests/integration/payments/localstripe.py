@@ -34,7 +34,8 @@ class Trouble(StrEnum):
 @dataclass
 class Wire:
     """`calls` has each request as (method, path, key). `fail` makes the next POST to a path fail. `disputes` are those
-    that Stripe lists, as its API's reference shows them; localstripe has none.
+    that Stripe lists, as its API's reference shows them; localstripe has none. Without `knows_intents` refunds and
+    disputes of an intent are refused, as with the key of another account.
     """
 
     upstream: str
@@ -44,6 +45,7 @@ class Wire:
     disputes: list[dict[str, Any]] = field(default_factory=list)
     url: str = ""
     deaf: bool = False
+    knows_intents: bool = True
     lock: Lock = field(default_factory=Lock)
     pool: urllib3.PoolManager = field(default_factory=urllib3.PoolManager)
 
@@ -57,6 +59,7 @@ class Wire:
         self.troubles.clear()
         self.disputes.clear()
         self.deaf = False
+        self.knows_intents = True
 
     def count(self, path_ends: str) -> int:
         return sum(method == "POST" and path.endswith(path_ends) for method, path, _ in self.calls)
@@ -90,6 +93,8 @@ class Wire:
                 return 429, _error("rate_limit", "Too many requests.")
             if trouble is Trouble.IN_USE:
                 return 409, _error("idempotency_key_in_use", "Another request with this key is in progress.")
+            if not self.knows_intents and path.startswith(("/v1/refunds", "/v1/disputes")):
+                return 400, _error("resource_missing", "No such payment_intent.")
             if (method, path.partition("?")[0]) == ("GET", "/v1/disputes"):
                 if "payment_intent=" in path:
                     found = [one for one in self.disputes if f"payment_intent={one['payment_intent']}" in path]

@@ -151,6 +151,15 @@ def test_where_there_is_no_list_of_disputes_none_is_taken_for_read(wire: Wire) -
         StripeProvider(lambda: KEY, lambda: None, wire.upstream).list_disputes(utc_now())
 
 
+def test_a_refund_of_an_intent_whose_disputes_stripe_does_not_list_may_be_tried_again(stripe_till: StripeTill) -> None:
+    """As with the key of another account: neither the refund nor the list is granted."""
+    paid(stripe_till)
+    stripe_till.wire.knows_intents = False
+    assert stripe_till.refund(100)[0] == 503
+    stripe_till.wire.knows_intents = True
+    assert stripe_till.refund(100)[0] == 201
+
+
 def test_a_question_of_the_bank_takes_nothing_and_a_status_of_later_stops_refunds(
     stripe_till: StripeTill, webhook: Any
 ) -> None:

@@ -146,9 +146,12 @@ class StripeProvider:
             raise ProviderUnavailable(f"Stripe does not show {charge_id}: {refused}") from refused
 
     def disputes(self, charge_id: str) -> list[Dispute]:
-        with self._errors():
-            found = self._client().v1.disputes.list({"payment_intent": charge_id, "limit": _PAGE})
-            listed = [one.to_dict() for one in found.auto_paging_iter()]
+        try:
+            with self._errors():
+                found = self._client().v1.disputes.list({"payment_intent": charge_id, "limit": _PAGE})
+                listed = [one.to_dict() for one in found.auto_paging_iter()]
+        except _Refused as refused:
+            raise ProviderUnavailable(f"Stripe does not list the disputes of {charge_id}: {refused}") from refused
         charge = self.find(charge_id) if listed else None
         return [_dispute(one, charge.amount) for one in listed] if charge else []
 
