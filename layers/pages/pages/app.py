@@ -43,6 +43,12 @@ from pages.visitor import LogInFirst, Refused, Reply, Unavailable, Visitor
 
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
 _FORM = "application/x-www-form-urlencoded"
+# What the API says to a client's developer about a form's key, in the words of who has sent the form.
+_OF_SENT_FORMS = {
+    "request-in-flight": "Your first try is still under way. Please wait a moment, and send it again: it is done once.",
+    "idempotency-key-reused": "This form was sent before, with something else in it. Please look at what that has"
+    " done. If you send it again, it is done too.",
+}
 
 
 @dataclass(frozen=True)
@@ -463,7 +469,7 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         return 503, {"": f"{error} {_when_again(error)} What you typed is still here. {request}"}
     reply = error.reply
     found = messages_by_field(reply, lambda path: path.rpartition(".")[2])
-    return reply.status, found or {"": reply.detail or "This is not possible now."}
+    return reply.status, found or {"": _OF_SENT_FORMS.get(reply.problem) or reply.detail or "This is not possible now."}
 
 
 def _when_again(error: Unavailable) -> str:

@@ -308,6 +308,21 @@ def test_a_refusal_that_may_pass_keeps_the_key_so_that_a_second_try_is_no_second
 
     assert answer.status == 409
     assert 'value="key-of-the-page"' in answer.text
+    assert "Your first try is still under way." in answer.text
+
+
+def test_a_form_that_was_sent_before_with_something_else_says_so_and_the_next_try_is_another(
+    api: ShopApi, desk: Ask
+) -> None:
+    said = "This Idempotency-Key was used for another request; please use a new one."
+    api.refuse("POST /api/inventory/p1/adjustments", 422, "idempotency-key-reused", said)
+    form = {"key": "key-of-the-page", "delta": "-2", "reason": "broken"}
+
+    answer = desk("POST", "/console/catalogue/p1/stock", form, as_user=True)
+
+    assert answer.status == 422
+    assert "This form was sent before, with something else in it." in answer.text
+    assert ("Idempotency-Key" in answer.text, 'value="key-of-the-page"' in answer.text) == (False, False)
 
 
 def test_a_new_product_is_made_once_however_often_its_form_is_sent(api: ShopApi, desk: Ask) -> None:
