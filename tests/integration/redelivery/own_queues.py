@@ -1,5 +1,5 @@
-"""The consumers whose messages come from elsewhere than the shop's bus: S3's events of uploads, and the messages that
-the sandbox carrier sends to itself.
+"""The messages that consumers get from elsewhere than the shop's bus: S3's events of uploads, SES's reports of mails,
+and what the sandbox carrier sends to itself.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mercato.events.consumer import Consumer
+from tests.integration.notifications.test_stops import bounced, complained
 from tests.integration.products.conftest import BUCKET
 from tests.kit import aws_events
 from tests.kit.picture_files import photograph
@@ -58,7 +59,19 @@ def _dispatched(service: Any) -> Any:
     return due["body"]
 
 
+def _bounced(service: Any) -> Any:
+    service.register()
+    return bounced(service)["body"]
+
+
+def _complained(service: Any) -> Any:
+    service.register()
+    return complained(service)["body"]
+
+
 OWN_QUEUES = [
+    OwnQueue("notifications", "notifications.consumers", "notifications", _bounced),
+    OwnQueue("notifications", "notifications.consumers", "notifications", _complained),
     OwnQueue("products", "products.scaler", "products-uploads", _uploaded),
     OwnQueue("products", "products.scaler", "products-uploads", _unusable),
     OwnQueue("shipping", "shipping.carrier", "carrier", _booked),
