@@ -1068,3 +1068,10 @@ def test_a_picture_whose_file_has_arrived_asks_for_no_other_file(api: ShopApi, d
     assert 'data-most="10"' in desk("GET", here, as_user=True).text
     page = desk("GET", f"{here}?bucket=b&key=uploads%2Fp1%2Fi2", as_user=True).text
     assert ("look again." in page, "The file is damaged." in page, 'type="file"' in page) == (False, True, True)
+
+
+def test_without_script_the_stream_has_a_link_to_look_again_at_the_same_events(desk: Ask) -> None:
+    text = html.unescape(desk("GET", "/console/stream?type=order.created", as_user=True).text)
+
+    assert '<a class="without-script" href="/console/stream?type=order.created">Look again</a>' in text
+    assert '<span class="needs-script">This page looks again every three seconds.</span>' in text
