@@ -186,8 +186,10 @@ def _wish(visit: Visit) -> dict[str, str]:
 
 
 def _earlier_fields(visit: Visit) -> dict[str, str]:
-    held = visit.visitor.checkout_id
-    return _fields_of(visit.visitor.get(_address_of(visit, held))) if held else {}
+    visitor = visit.visitor
+    is_known = visitor.is_logged_in or visitor.cart_id  # a guest's checkout went with the cart
+    held = visitor.checkout_id if is_known else ""
+    return _fields_of(visitor.get(_address_of(visit, held))) if held else {}
 
 
 def _fields_of(shown: Any) -> dict[str, str]:

@@ -132,6 +132,12 @@ def test_the_next_checkout_begins_with_the_address_of_the_one_before(open_checko
     assert shop("GET", "/checkout", as_user=True, cookies=["__Host-checkout=s1"]).status == 200
 
 
+def test_a_guest_whose_cart_is_gone_is_told_so_and_not_asked_to_log_in(open_checkout: ShopApi, shop: Ask) -> None:
+    open_checkout.refuse("GET /api/carts/guests/c1", 404, "cart-not-found")
+    page = shop("GET", "/checkout", cookies=["__Host-cart=c1", "__Host-checkout=s1"])
+    assert (page.status, "Your cart is empty" in page.text) == (200, True)
+
+
 def test_a_page_that_has_loaded_the_cart_asks_for_no_count_of_it(open_checkout: ShopApi, shop: Ask) -> None:
     cookies = ["__Host-cart=c1"]
     for page in ("/cart", "/checkout"):
