@@ -387,7 +387,7 @@ class Mesh:
         refresher = Refresher(settings, made, lambda message, **_: said.append(message))
         caller = Caller(settings, made, refresher, said)
         self.callers[identity] = caller
-        refresher.refresh(3)
+        refresher.refresh(30)  # a busy machine takes its time
         return caller
 
 
