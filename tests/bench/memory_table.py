@@ -116,8 +116,9 @@ class MemoryTable(Table):
             self.calls += 1
             for write in writes:
                 key = write.get("Item") or write["Key"]
-                found = self._items[key["pk"]["S"], key["sk"]["S"]]
-                self.write_units += (2 if twice else 1) * -(-size_of(found) // _WRITE_UNIT)
+                found = self._items.get((key["pk"]["S"], key["sk"]["S"]))  # None where a check looks for none
+                units = -(-size_of(found) // _WRITE_UNIT) if found else 1
+                self.write_units += (2 if twice else 1) * units
 
     def _count(self, items: list[dict[str, Any]], *, consistent: bool) -> None:
         if self._counts:
