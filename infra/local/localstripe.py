@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib.util
 import json
 import secrets
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import httpx
 
+from infra.local import http_server
 from infra.local.child import Child
 from infra.local.cloud import Cloud
 from infra.local.processes import free_port
@@ -39,25 +40,21 @@ class LocalStripe:
         self.webhook_secret = f"whsec_{secrets.token_hex(24)}"
         files = HOME / f"{_MODULE}-{port}"
         self.child = Child(_MODULE, _MODULE, files.with_suffix(".pid"), files.with_suffix(".log"))
-        self._proxy: ThreadingHTTPServer | None = None
+        self._proxy = ExitStack()
 
     def start(self, cloud: Cloud) -> None:
         if importlib.util.find_spec(_MODULE) is None:
             raise Trouble("localstripe is not installed", "Run `make clean setup`.")
         self.child.make_way(self.port, "STRIPE_PORT")
         behind = free_port()
-        self._proxy = ThreadingHTTPServer(("127.0.0.1", self.port), _handler(f"http://127.0.0.1:{behind}"))
-        Thread(target=self._proxy.serve_forever, args=[0.05], daemon=True).start()
+        self._proxy.enter_context(http_server.serving(_disputes_and(f"http://127.0.0.1:{behind}"), self.port))
         self.child.start(
             "--from-scratch", "--port", str(behind), env=cloud.environment, answers=self._answers, within=30
         )
 
     def stop(self) -> None:
         self.child.stop()
-        if self._proxy:
-            self._proxy.shutdown()
-            self._proxy.server_close()
-            self._proxy = None
+        self._proxy.close()
 
     def tell(self, webhook: str) -> None:
         """Sends all webhooks to this URL from now on, signed with `webhook_secret`."""
@@ -75,35 +72,17 @@ class LocalStripe:
         return httpx.delete(f"{self.url}/_config/data", timeout=2).status_code == 200
 
 
-def _handler(upstream: str) -> type[BaseHTTPRequestHandler]:
+def _disputes_and(upstream: str) -> Callable[[str, str, dict[str, str], bytes], http_server.Answer]:
     """Answers for the list of disputes, and forwards the rest."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> http_server.Answer:
+        if (method, path.partition("?")[0]) == ("GET", _DISPUTES):
+            return 200, {"Content-Type": "application/json"}, json.dumps(_NONE).encode()
+        forwarded = {name: headers[name] for name in _FORWARDED if name in headers}
+        try:
+            found = httpx.request(method, upstream + path, headers=forwarded, content=body, timeout=60)
+        except httpx.HTTPError as error:
+            return 502, {"Content-Type": "text/plain"}, f"localstripe does not answer: {error}".encode()
+        return found.status_code, {"Content-Type": found.headers.get("content-type", "text/plain")}, found.content
 
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            if (self.command, self.path.partition("?")[0]) == ("GET", _DISPUTES):
-                self._send(200, "application/json", json.dumps(_NONE).encode())
-                return
-            headers = {name: self.headers[name] for name in _FORWARDED if name in self.headers}
-            try:
-                found = httpx.request(self.command, upstream + self.path, headers=headers, content=body, timeout=60)
-            except httpx.HTTPError as error:
-                self._send(502, "text/plain", f"localstripe does not answer: {error}".encode())
-                return
-            self._send(found.status_code, found.headers.get("content-type", "text/plain"), found.content)
-
-        def _send(self, status: int, media_type: str, said: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", media_type)
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - as http.server names them
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet: localstripe logs each request."""
-
-    return Handler
+    return answer

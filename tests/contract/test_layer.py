@@ -104,3 +104,13 @@ def test_pydantic_needs_no_fields_of_its_own_types(trimmed: Path) -> None:
 def test_no_function_imports_boto3_which_the_layer_does_not_ship() -> None:
     sources = [path for folder in ("layers", "functions") for path in (ROOT / folder).rglob("*.py")]
     assert [str(path) for path in sources if re.search(r"^\s*(import|from) boto3\b", path.read_text(), re.M)] == []
+
+
+def test_no_frozen_dataclass_is_compiled_at_a_cold_start() -> None:
+    """It takes `mercato.dataclass` (docs/decisions/0273). The mesh's sidecar has no common layer."""
+    folders = ("functions", "layers/common", "layers/pages")
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    compiled = re.compile(r"^from dataclasses import .*\bdataclass\b(?s:.*)^@dataclass\(frozen=True", re.M)
+    named = re.compile(r"^@dataclasses\.dataclass\(frozen=True", re.M)
+    found = [path for path in sources if compiled.search(path.read_text()) or named.search(path.read_text())]
+    assert [str(path.relative_to(ROOT)) for path in found] == []

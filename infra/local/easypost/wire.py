@@ -17,15 +17,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Event, Lock, Thread
+from threading import Event, Lock
 from typing import Any
+
+from infra.local import http_server
 
 KEY = "EZTK_of_this_shop"
 WAREHOUSE = "adr_of_this_shop"
 SECRET = "sécret of the webhook"
 _RATES = (("USPS", "GroundAdvantage", "5.93"), ("USPS", "Express", "31.25"), ("UPSDAP", "Ground", "9.10"))
 _MOVED = ("in_transit", "out_for_delivery", "available_for_pickup", "delivered", "return_to_sender")
+
+_JSON = {"Content-Type": "application/json; charset=utf-8"}
 
 Answer = tuple[int, dict[str, Any], dict[str, str]]
 
@@ -313,52 +316,20 @@ def _error(code: str, message: str, errors: list[Any] | None = None) -> dict[str
 def running(port: int = 0, key: str = KEY) -> Iterator[FakeEasyPost]:
     """`port`: any free one if it is 0."""
     fake = FakeEasyPost(key=key)
-    server = ThreadingHTTPServer(("127.0.0.1", port), _handler(fake))
-    fake.url = f"http://127.0.0.1:{server.server_address[1]}"
-    Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    try:
-        yield fake
-    finally:
-        fake.stopped.set()
-        server.shutdown()
-        server.server_close()
 
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> http_server.Answer | None:
+        said = fake.answer(method, path, headers, body)
+        if said is Trouble.HANGS:
+            fake.stopped.wait(30)
+        if said is None or said is Trouble.HANGS:
+            return None
+        if isinstance(said, Trouble):
+            return 200, _JSON, b"<html>"
+        status, found, extra = said
+        return status, _JSON | extra, json.dumps(found).encode()
 
-def _handler(fake: FakeEasyPost) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            self._serve()
-
-        def do_POST(self) -> None:
-            self._serve()
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Silent."""
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            said = fake.answer(self.command, self.path, headers, body)
-            if said is Trouble.HANGS:
-                fake.stopped.wait(30)
-            if said is None or said is Trouble.HANGS:
-                self.close_connection = True
-                return
-            if isinstance(said, Trouble):
-                self._send(200, b"<html>", {})
-            else:
-                status, found, extra = said
-                self._send(status, json.dumps(found).encode(), extra)
-
-        def _send(self, status: int, content: bytes, extra: dict[str, str]) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json; charset=utf-8")
-            self.send_header("Content-Length", str(len(content)))
-            for name, value in extra.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-
-    return Handler
+    with http_server.serving(answer, port) as fake.url:
+        try:
+            yield fake
+        finally:
+            fake.stopped.set()

@@ -32,9 +32,7 @@ else:
 
     def _with_methods(cls: type) -> type:
         documentation = cls.__doc__
-        cls.__doc__ = (
-            documentation or "-"
-        )  # or the standard library would read the signature of a constructor to describe
+        cls.__doc__ = documentation or "-"  # the standard library would write one from the signature
         dataclasses.dataclass(cls, init=False, repr=False, eq=False)
         cls.__doc__, cls.__signature__ = documentation, _SIGNATURE
         fields = dataclasses.fields(cls)

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 import httpx
 import urllib3
 
+from infra.local import http_server
 from infra.local.child import Child
 from infra.local.processes import free_port
 
@@ -146,37 +146,10 @@ def running(folder: Path) -> Iterator[Wire]:
 def in_front_of(upstream: str) -> Iterator[Wire]:
     """The proxy alone, in front of a localstripe that runs now or later."""
     wire = Wire(upstream)
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(wire))
-    wire.url = f"http://127.0.0.1:{server.server_address[1]}"
-    Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    try:
+
+    def answer(method: str, path: str, headers: dict[str, str], body: bytes) -> http_server.Answer | None:
+        answered = wire.answer(method, path, headers, body)
+        return (answered[0], {"Content-Type": "application/json"}, answered[1]) if answered else None
+
+    with http_server.serving(answer) as wire.url:
         yield wire
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-def _handler(wire: Wire) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            answer = wire.answer(self.command, self.path, headers, body)
-            if answer is None:
-                self.close_connection = True
-                return
-            status, said = answer
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(said)))
-            self.end_headers()
-            self.wfile.write(said)
-
-        do_GET = do_POST = do_DELETE = _serve  # noqa: N815 - as http.server names them
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
-    return Handler
