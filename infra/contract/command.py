@@ -12,7 +12,8 @@ from infra.trouble import Trouble
 
 @click.command()
 @click.option("--release", is_flag=True, help="Keep what this version promises and deploys.")
-def contract(release: bool) -> None:
+@click.option("--breaks", is_flag=True, help="List each change that breaks clients of the last release.")
+def contract(release: bool, breaks: bool) -> None:
     """Generate docs/events.md and docs/schemas/ from the publishers' models and the templates' subscriptions, and
     docs/openapi.json from the routes and their models.
     """
@@ -22,6 +23,9 @@ def contract(release: bool) -> None:
         raise click.ClickException(f"{trouble}\n{trouble.remedy}") from trouble
     for path in changed:
         click.echo(f"wrote {path.relative_to(ROOT)}")
-    if not release:
-        for change in generated.breaking_clients():
-            click.echo(f"breaks clients of the last release, as the new version may: {change}")
+    found = [] if release else generated.breaking_clients()
+    if found:
+        told = "these are" if breaks else "see --breaks"
+        click.echo(f"{len(found)} changes break clients of the last release, as the new version may: {told}")
+    for change in found if breaks else []:
+        click.echo(f"  {change}")

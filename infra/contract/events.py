@@ -21,7 +21,7 @@ from infra.contract.services import SERVICES
 from infra.paths import ROOT
 from infra.trouble import Trouble
 from mercato.events import EventModel, Reads, schema_id
-from mercato.events.consumer import Consumer
+from mercato.events.consumer import EVERY, Consumer
 
 EVENTS_PAGE = ROOT / "docs" / "events.md"
 SCHEMAS = ROOT / "docs" / "schemas"
@@ -64,9 +64,21 @@ def _subscriptions() -> Iterator[Subscription]:
     for module, queue in sorted(_consumers().items()):
         for value in vars(importlib.import_module(module)).values():
             if isinstance(value, Consumer):
-                for event_type, (reads, _) in value.subscriptions.items():
-                    if not event_type.startswith("Email "):  # SES's, by the default bus
-                        yield Subscription(module.partition(".")[0], event_type, reads, module, queue)
+                for event_type, reads in _reads_of(value).items():
+                    yield Subscription(module.partition(".")[0], event_type, reads, module, queue)
+
+
+def _reads_of(consumer: Consumer) -> dict[str, type[Reads]]:
+    """Returns what the consumer reads of each event type of the shop."""
+    found = {event_type: reads for event_type, (reads, _) in consumer.subscriptions.items()}
+    if EVERY in found:
+        found = dict.fromkeys(_published(), found.pop(EVERY)) | found
+    # SES's reports come by the default bus.
+    return {event_type: reads for event_type, reads in found.items() if not event_type.startswith("Email ")}
+
+
+def _published() -> list[str]:
+    return [publication.model.TYPE for publication in publications()]
 
 
 def _consumers() -> dict[str, str]:
@@ -91,7 +103,8 @@ def listeners() -> dict[str, list[str]]:
     """Returns the services that the templates subscribe to each event type."""
     found: dict[str, list[str]] = {}
     for path, parameters in _subscribed():
-        for event_type in parameters["EventTypes"].split(","):
+        types = parameters["EventTypes"]
+        for event_type in _published() if types == EVERY else types.split(","):
             found.setdefault(event_type, []).append(path.parent.name)
     return found
 

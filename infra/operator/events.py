@@ -50,12 +50,15 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Consumer:
-    """A consumer of the bus. `types` are the event types of its rule."""
+    """A consumer of the bus. `types` are the event types of its rule, or None if the rule takes every event."""
 
     name: str
     queue_url: str
     rule_arn: str
-    types: frozenset[str]
+    types: frozenset[str] | None
+
+    def hears(self, event_type: str) -> bool:
+        return self.types is None or event_type in self.types
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,8 @@ def find_consumers(shop: Target, parts: Sequence[Part]) -> dict[str, Consumer]:
         except events.exceptions.ResourceNotFoundException:
             continue  # a rule of the default bus, which has AWS's own events
         name = queue.id.rpartition("/")[2].removeprefix(f"{shop.stack}-")
-        types = frozenset(json.loads(rule["EventPattern"])["detail-type"])
-        found[name] = Consumer(name, queue.id, rule["Arn"], types)
+        types = json.loads(rule["EventPattern"]).get("detail-type")
+        found[name] = Consumer(name, queue.id, rule["Arn"], None if types is None else frozenset(types))
     return found
 
 
@@ -98,14 +101,14 @@ class Outboxes:
         self._shop = shop
         self._parts = parts
 
-    def find(self, window: Window, types: frozenset[str]) -> list[Json]:
-        """Returns the envelopes ordered by time, and those of one entity by sequence."""
+    def find(self, window: Window, consumers: Sequence[Consumer]) -> list[Json]:
+        """Returns the envelopes that a consumer hears, ordered by time, and those of one entity by sequence."""
         dynamodb = target.client(self._shop, "dynamodb")
         found = []
         for table in find_tables(dynamodb, self._parts):
             for item in scan(dynamodb, table):
                 envelope = json.loads(item["event"]["S"]) if "S" in item.get("event", {}) else None
-                if envelope and envelope["type"] in types and _time_of(envelope) in window:
+                if envelope and _time_of(envelope) in window and any(one.hears(envelope["type"]) for one in consumers):
                     found.append(envelope)
         return sorted(found, key=lambda one: (_time_of(one), one["subject"], int(one.get("sequence", 0))))
 
@@ -236,14 +239,14 @@ class Archive:
             self._sleep(_EVERY)
 
 
-def count_in_journal(shop: Target, parts: Sequence[Part], window: Window, types: frozenset[str]) -> int | None:
-    """Returns the number of events in the window by the journal, or None if the journal does not reach back so far."""
+def count_in_journal(shop: Target, parts: Sequence[Part], window: Window, consumer: Consumer) -> int | None:
+    """Counts the consumer's events in the window by the journal. None if the journal does not reach back so far."""
     now = utc_now()
     if window.begin < now - JOURNAL_KEPT:
         return None
     use_cloud_of(shop)
     [table] = [part.id for part in parts if part.path.endswith("JournalTable")]
-    return Journal(Table(table)).count(window.begin, window.end, types, now)
+    return Journal(Table(table)).count(window.begin, window.end, consumer.hears, now)
 
 
 class Moment(click.ParamType):
@@ -329,7 +332,7 @@ class _Job:
         archive.require(self.window, utc_now())
         for consumer in consumers:
             if self.dry_run:
-                count = count_in_journal(self.shop, self.parts, self.window, consumer.types)
+                count = count_in_journal(self.shop, self.parts, self.window, consumer)
                 told = "an unknown number of" if count is None else f"{count}"
                 self._say(consumer, f"{told} events of {self.window} would be replayed from the archive")
                 continue
@@ -341,10 +344,9 @@ class _Job:
         if self.window.begin < utc_now() - outbox.KEPT:
             days = outbox.KEPT.days
             self.console.print(f"[yellow]The tables keep events for {days} days, and those of orders for good.[/]")
-        types = frozenset[str]().union(*(one.types for one in consumers))
-        everything = Outboxes(self.shop, self.parts).find(self.window, types)
+        everything = Outboxes(self.shop, self.parts).find(self.window, consumers)
         for consumer in consumers:
-            envelopes = [one for one in everything if one["type"] in consumer.types]
+            envelopes = [one for one in everything if consumer.hears(one["type"])]
             if self.dry_run:
                 self._say(consumer, f"{len(envelopes)} events of {self.window} would be delivered from the tables")
                 continue

@@ -26,7 +26,9 @@ EXAMPLES = {
         "functions/gifts/template.yaml",
         "events/GiftsApi.json",
         "tests/integration/gifts/conftest.py",
+        "tests/integration/gifts/cases.py",
         "tests/integration/gifts/test_notes.py",
+        "tests/e2e/test_gifts.py",
     },
 }
 

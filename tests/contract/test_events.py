@@ -12,6 +12,7 @@ import pytest
 from infra.contract import events
 from infra.contract.events import Publication, Subscription
 from mercato.events import Event, envelope
+from mercato.events.consumer import EVERY
 from tests.kit.template import resources_of_type
 
 PUBLICATIONS = events.publications()
@@ -32,7 +33,8 @@ def subscribed_in_template() -> dict[str, set[str]]:
     for resource in resources_of_type("AWS::CloudFormation::Stack").values():
         parameters = resource["Properties"]["Parameters"]
         if types := parameters.get("EventTypes"):
-            found[parameters["QueueName"]["Fn::Sub"].partition("-")[2]] = set(types.split(","))
+            heard = map(by_type, PUBLICATIONS) if types == EVERY else types.split(",")
+            found[parameters["QueueName"]["Fn::Sub"].partition("-")[2]] = set(heard)
     return found
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from infra.contract import events
 from infra.paths import ROOT
-from mercato.events import Event
+from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer
 from mercato.http import App
 from mercato.invocation.tasks import Tasks
@@ -41,6 +41,12 @@ def the(kind: type, function: str) -> Any:
     return found
 
 
+def model_of(consumer: Consumer, event_type: str) -> type[Reads]:
+    subscription = consumer.subscription_to(event_type)
+    assert subscription, f"{consumer.service} does not subscribe to {event_type}"
+    return subscription[0]
+
+
 def test_every_sample_belongs_to_a_function() -> None:
     assert {path.stem for path in (ROOT / "events").glob("*.json")} == set(FUNCTIONS)
 
@@ -55,11 +61,11 @@ def test_the_sample_of_a_consumer_is_a_published_event_that_it_reads(function: s
         message = json.loads(record["body"])
         if message.get("source") == "aws.s3":
             assert function == "ProductsScaler"
-            model, _ = consumer.subscriptions[message["detail-type"]]
+            model = model_of(consumer, message["detail-type"])
             model.model_validate(message["detail"])
             continue
         event = Event.model_validate(message["detail"])
-        model, _ = consumer.subscriptions[event.type]
+        model = model_of(consumer, event.type)
         model.model_validate(event.data)
         if event.type in SCHEMAS:
             jsonschema.validate(event.data, SCHEMAS[event.type])

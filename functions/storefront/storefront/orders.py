@@ -65,7 +65,7 @@ _STORY = {
     "cancelling": "Being cancelled: the parcel is stopped and the payment undone.",
     "cancelled": "Cancelled.",
     "refunded": "Refunded.",
-    "return_requested": "You asked to return goods. We look at it.",
+    "return_requested": "A return was requested. We look at it.",
     "return_approved": "Please send the goods back to us.",
     "return_refused": "We cannot take these goods back.",
     "return_cancelled": "You keep the goods.",

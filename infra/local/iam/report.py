@@ -27,8 +27,8 @@ class Permission:
 class Explanation:
     """The reason to grant permissions that no test uses.
 
-    Empty `functions` mean all functions. `resource` is a part of the granted resource's pattern. `mesh` says whether it
-    is of a shop with the mesh alone, or of one without; None means both.
+    `functions` are names or patterns, such as *Consumer; none mean all functions. `resource` is a part of the granted
+    resource's pattern. `mesh` says whether it is of a shop with the mesh alone, or of one without; None means both.
     """
 
     functions: tuple[str, ...]
@@ -51,7 +51,7 @@ class Explanation:
 
     def covers(self, granted: Permission) -> bool:
         return (
-            (not self.functions or granted.function in self.functions)
+            (not self.functions or any(fnmatch.fnmatchcase(granted.function, one) for one in self.functions))
             and granted.action in self.actions
             and self.resource in granted.resource
         )

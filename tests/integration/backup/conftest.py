@@ -24,12 +24,13 @@ from infra import cli
 from infra.operator import target
 from infra.operator.backup import quiet
 from infra.operator.target import Target
+from mercato.events.consumer import EVERY
 from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from orders import domain
 from orders.order import Address, Line
 from orders.store import OrderStore
-from tests.kit.template import resources_of_type
+from tests.kit.template import load_template, resources_of_type
 
 
 class _Loader(yaml.CLoader):
@@ -44,6 +45,7 @@ _CONSUMERS = {
     "OrdersSubscription": ("orders", ["order.created"]),
     "NotificationsSubscription": ("notifications", ["order.created", "order.cancelled"]),
     "DocumentsPdf": ("documents-pdf", ["document.issued"]),
+    "OpsSubscription": ("ops", [EVERY]),
 }
 
 
@@ -134,7 +136,7 @@ def _table(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def deploy(stack: str) -> Deployed:
-    """The tables of template.yaml, the bus with its archive, three subscriptions, and a function."""
+    """The tables of template.yaml, the bus with its archive, four subscriptions, and a function."""
     definitions = resources_of_type("AWS::DynamoDB::Table")
     resources: dict[str, Any] = {
         name: {"Type": "AWS::DynamoDB::Table", "Properties": _table(one["Properties"])}
@@ -197,6 +199,7 @@ def shops(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     monkeypatch.setattr(quiet, "PAUSE", 0)
     s3, iam = boto3.client("s3", REGION), boto3.client("iam", REGION)
     s3.create_bucket(Bucket=_BUCKET)
+    subscription = load_template("infra/subscription.yaml")
     kept: dict[str, Any] = {
         "DeadLetters": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::Sub": "${QueueName}-dlq"}}},
         "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Ref": "QueueName"}}},
@@ -205,13 +208,13 @@ def shops(cloud: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
         "Type": "AWS::Events::Rule",
         "Properties": {
             "EventBusName": {"Ref": "BusName"},
-            "EventPattern": {"source": [{"prefix": "mercato."}], "detail-type": {"Ref": "EventTypes"}},
+            "EventPattern": subscription["Resources"]["Rule"]["Properties"]["EventPattern"],
             "Targets": [{"Id": "queue", "Arn": {"Fn::GetAtt": ["Queue", "Arn"]}}],
         },
     }
-    parameters = {"QueueName": {"Type": "String"}, "BusName": {"Type": "String"}}
-    parameters["EventTypes"] = {"Type": "CommaDelimitedList"}
-    body = json.dumps({"Parameters": parameters, "Resources": kept})
+    parameters = {name: subscription["Parameters"][name] for name in ("QueueName", "BusName", "EventTypes", "Bucket")}
+    conditions = {name: subscription["Conditions"][name] for name in ("HasBucket", "HearsAll")}
+    body = json.dumps({"Parameters": parameters, "Conditions": conditions, "Resources": kept})
     s3.put_object(Bucket=_BUCKET, Key="subscription.json", Body=body)
     for role in ("r", "saga"):
         iam.create_role(RoleName=role, AssumeRolePolicyDocument="{}")

@@ -68,7 +68,7 @@ def test_the_window_ends_before_its_end(shop: Deployed, now: datetime) -> None:
 def test_every_subscription_is_a_consumer_whatever_it_is_called_in_its_template(shop: Deployed) -> None:
     chosen = shop.chosen()
     found = find_consumers(chosen, parts_of(chosen))
-    assert set(found) == {"orders", "notifications", "documents-pdf"}
+    assert set(found) == {"orders", "notifications", "documents-pdf", "ops"}
     assert found["documents-pdf"].types == {"document.issued"}
 
 
@@ -76,6 +76,7 @@ def test_all_means_each_consumer_with_what_it_hears(shop: Deployed, now: datetim
     assert replay(shop, "all", now - 3 * HOUR, now).exit_code == 0
     assert types(shop.queue("orders")) == ["order.created"]
     assert len(shop.queue("notifications")) == 2
+    assert types(shop.queue("ops")) == ["order.created", "order.cancelled"], "its rule names no type"
 
 
 def test_a_replay_that_was_interrupted_is_complete_after_the_same_command(

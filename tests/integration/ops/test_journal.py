@@ -16,7 +16,6 @@ from mercato.events import Event, envelope
 from mercato.store import dynamo
 from mercato.store.dynamo import InvalidCursor, KeyRange, Table
 from mercato.telemetry import metrics
-from ops.consumers import consumer
 from ops.journal import store
 from ops.journal.store import SHARDS, Journal, Position
 from tests.integration.interrupter import Interrupter
@@ -84,7 +83,13 @@ def test_of_no_event_the_journal_keeps_a_name_an_address_or_a_token(scribe: Scri
 
 
 def test_the_journal_hears_every_event_that_is_published() -> None:
-    assert consumer.subscriptions.keys() == {one.model.TYPE for one in events.publications()}
+    heard = {one.event_type for one in events.subscriptions() if one.queue == "ops"}
+    assert heard == {one.model.TYPE for one in events.publications()}
+
+
+def test_an_event_of_a_new_service_is_recorded(scribe: Scribe) -> None:
+    assert scribe.hear(scribe.example("order.created", type="gift.note_left", dataschema="")) == []
+    assert [entry.type for entry in scribe.newest()] == ["gift.note_left"]
 
 
 def test_an_event_of_a_newer_version_is_recorded(scribe: Scribe) -> None:

@@ -81,6 +81,13 @@ def test_an_explanation_of_what_is_not_granted_is_stale(explanation: Explanation
     assert not report.is_fine
 
 
+def test_an_explanation_may_name_its_functions_by_a_pattern() -> None:
+    consumers = Explanation(("*Consumer",), ("dynamodb:PutItem",), "", "why")
+    granted = [Permission(function, "dynamodb:PutItem", TABLE) for function in ("OrdersConsumer", "OrdersApi")]
+
+    assert compare(granted, [], [consumers]).unexplained == [granted[1]]
+
+
 @pytest.mark.parametrize(
     "entry",
     [

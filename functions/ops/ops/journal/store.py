@@ -17,7 +17,7 @@ import heapq
 import json
 import random
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -142,14 +142,14 @@ class Journal:
         merged = [item for item in heapq.merge(*shards, key=_recorded) if event_type in (None, item["type"])]
         return [_entry(item) for item in merged[-limit:]], Position(tuple(numbers))
 
-    def count(self, begin: datetime, end: datetime, types: Collection[str], now: datetime) -> int:
-        """How many events of these types happened from `begin` until before `end`."""
+    def count(self, begin: datetime, end: datetime, counts: Callable[[str], bool], now: datetime) -> int:
+        """How many events whose types count happened from `begin` until before `end`."""
         first, last, found = rfc3339(begin), rfc3339(end), 0
         for shard in range(SHARDS):
             for item in self._table.query_all(f"LOG#{shard}", KeyRange(prefix="N#", forward=False)):
                 if item["recorded_at"] < first:  # an event is recorded after it happened
                     break
-                found += item["type"] in types and first <= item["at"] < last and expiry.is_live(item, now)
+                found += counts(item["type"]) and first <= item["at"] < last and expiry.is_live(item, now)
         return found
 
     def of_request(self, correlation_id: str, now: datetime) -> list[Entry]:

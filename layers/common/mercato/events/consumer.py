@@ -27,6 +27,7 @@ from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
 
 Handle = Callable[[Event, Any], None]
+EVERY = "*"  # every event type that has no function of its own
 
 _ENOUGH = 2.0  # seconds, to start with one more message
 
@@ -46,6 +47,7 @@ class Unfinished(Exception):
 class Consumer:
     """The subscriptions of one service: `@consumer.on("order.confirmed")` on a function of (event, data).
 
+    `@consumer.on(EVERY)` takes every type that has no function of its own.
     `jitter` is passed in for tests: a number between two.
     """
 
@@ -63,6 +65,9 @@ class Consumer:
             return function
 
         return register
+
+    def subscription_to(self, event_type: str) -> tuple[type[Reads], Handle] | None:
+        return self.subscriptions.get(event_type) or self.subscriptions.get(EVERY)
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         failures: list[dict[str, str]] = []
@@ -114,9 +119,10 @@ class Consumer:
             return True
 
     def _dispatch(self, received: Event) -> None:
-        if received.type not in self.subscriptions:
+        subscription = self.subscription_to(received.type)
+        if subscription is None:
             raise Unprocessable(f"{self.service} has no use for {received.type}", dead_letters.UNKNOWN_TYPE)
-        model, function = self.subscriptions[received.type]
+        model, function = subscription
         _check_version(received, model)
         try:
             data = model.model_validate(received.data)
