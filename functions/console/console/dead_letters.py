@@ -47,7 +47,7 @@ def _page(visit: Visit, queue: str, dry_run: Any = None, max_sent: int = 50) -> 
         lambda: part(lambda: ask(path("ops", "dlq", queue, "redrives"))["items"]),
     )
     return Page(
-        "letters.html",
+        "dead_letters.html",
         {
             "queue": queue,
             "letters": letters,
