@@ -42,7 +42,7 @@ def saga() -> None:
 )
 @click.option(
     "--ending",
-    type=click.Choice(["completed", "declined", "out_of_stock", "expired", "cancelled", "failed"]),
+    type=click.Choice(["completed", "declined", "out_of_stock", "coupon_used", "expired", "cancelled", "failed"]),
     help="Only those with this ending: `failed` leaves out the ones that ended for a business reason.",
 )
 @click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="How many sagas to read.")

@@ -237,3 +237,6 @@ def test_the_dashboard_shows_metrics_that_there_are() -> None:
         assert name in named, name
     spots = {(one["x"], one["y"]) for one in widgets}
     assert len(spots) == len(widgets)
+    # A search finds nothing in a namespace with a character such as the hyphen of a stack's name, unless it is quoted.
+    searched = re.findall(r"SEARCH\('{([^,]+),", "".join(json.dumps(one).replace('\\"', '"') for one in widgets))
+    assert {"AWS/Lambda", "AWS/SQS", "AWS/DynamoDB", '"Mercato/${Shop}"'} == set(searched)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import click
 import pytest
 
 from infra.cli import main
+from infra.operator.trace import lines
 from tests.kit.routes import all_routes
 from tests.kit.template import ROOT
 
@@ -48,6 +50,8 @@ def problems_of(said: str) -> Iterator[str]:
         names.append(word)
     known |= {name for parameter in command.params for name in parameter.opts}
     yield from (f"mercato{said}: {' '.join(names)} has no {option}" for option in sorted(options - known))
+    if "--send" in options and "--note" not in options:
+        yield f"mercato{said}: --send needs --note"
 
 
 def lost_routes(text: str) -> list[str]:
@@ -70,11 +74,26 @@ def test_each_command_and_each_route_of_a_document_exists(document: Path) -> Non
 
 def test_what_does_not_exist_is_found() -> None:
     text = (
-        "`mercato saga lose --retry`, `mercato --stack x dlq\nlist --lost`, `mercato saga`, GET /api/orders/lost/{id}/x"
+        "`mercato saga lose --retry`, `mercato --stack x dlq\nlist --lost`, `mercato saga`, "
+        "GET /api/orders/lost/{id}/x, `mercato dlq redrive orders --send`"
     )
 
     assert [problem for said in commands_in(text) for problem in problems_of(said)] == [
         "mercato saga lose --retry: there is no lose",
         "mercato --stack x dlq list --lost: dlq list has no --lost",
+        "mercato dlq redrive orders --send: --send needs --note",
     ]
     assert lost_routes(text) == ["GET /api/orders/lost/x/x"]
+
+
+def test_the_runbook_has_the_permissions_of_a_trace() -> None:
+    """On AWS, where it asks Logs Insights."""
+    source = inspect.getsource(lines.query_lines) + inspect.getsource(lines._groups)
+    called = {
+        name
+        for pair in re.findall(r"logs\.(start\w+|get_query\w+)\(|get_paginator\(\"(\w+)\"\)", source)
+        for name in pair
+    }
+    actions = {"".join(word.capitalize() for word in name.split("_")) for name in called - {""}}
+    [row] = re.findall(r"^\| `mercato trace` \| (.*) \|$", (ROOT / "docs" / "runbook.md").read_text(), re.MULTILINE)
+    assert actions == set(re.findall(r"[A-Z]\w+", row))

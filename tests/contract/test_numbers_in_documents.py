@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -74,6 +75,16 @@ SAID = [
 @pytest.mark.parametrize(("document", "said"), SAID)
 def test_a_document_states_the_number_of_the_code(document: str, said: str) -> None:
     assert said in " ".join((ROOT / "docs" / document).read_text().split())
+
+
+def test_the_runbook_opens_the_api_as_the_template_has_it() -> None:
+    """By a command: a deploy of the same templates changes nothing, also not what was changed past CloudFormation."""
+    [api] = resources_of_type("AWS::Serverless::Api").values()
+    [every] = api["Properties"]["MethodSettings"]
+    said = re.findall(r"throttling/(\w+)Limit,value=(\d+)", (ROOT / "docs" / "runbook.md").read_text())
+    closed, opened = said[:2], said[2:]
+    assert closed == [("rate", "0"), ("burst", "0")]
+    assert opened == [("rate", str(every["ThrottlingRateLimit"])), ("burst", str(every["ThrottlingBurstLimit"]))]
 
 
 def test_what_documents_say_in_words() -> None:

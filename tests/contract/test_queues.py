@@ -10,7 +10,7 @@ import pytest
 
 from tests.contract.test_alarms import ALARMS, PARTS, ROLLOUTS, TEMPLATES, dead_letter_queues, queue_of
 from tests.contract.test_hardening import IDENTITIES
-from tests.kit.template import MAIN, load_template, resources_of_type
+from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
 FOURTEEN_DAYS = 14 * 24 * 3600
 QUEUES = [(path, name) for path in TEMPLATES for name in resources_of_type("AWS::SQS::Queue", path)]
@@ -95,6 +95,10 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ("AWS::Serverless::Function", "EventInvokeConfig"): ("schedules alone invoke asynchronously", None),
     ("AWS::Serverless::Function", "FunctionUrlConfig"): ("peers call the services' own APIs alone", None),
     ("AWS::Serverless::Function", "Layers"): ("the others take those of Globals", None),
+    ("AWS::Serverless::Function", "RecursiveLoop"): (
+        "the others send nothing to their own queue, or only some messages (docs/decisions/0290)",
+        None,
+    ),
 }
 
 
@@ -171,6 +175,42 @@ def test_a_queue_that_a_function_reads_has_dead_letters_an_alarm_by_age_and_room
     assert readers()[path, name]
     for function in readers()[path, name]:
         assert visibility(path, name, function) >= 6 * timeout(function), function
+
+
+def consumers() -> list[str]:
+    """The functions that read a queue, and so may have to count the tries of a message."""
+    return sorted({function for functions in readers().values() for function in functions})
+
+
+@pytest.mark.parametrize("name", consumers())
+def test_a_function_that_reads_a_queue_may_count_the_tries_of_a_message(name: str) -> None:
+    """mercato.events.dead_letters counts them in the table that TABLE_NAME names. Uncounted, a message that always
+    fails is a dead letter after a hundred receives, which take most of a day.
+    """
+    function = resources_of_type("AWS::Serverless::Function")[name]["Properties"]
+    table = f"{function['Environment']['Variables']['TABLE_NAME']['Ref']}.Arn"
+    actions = {
+        action
+        for policy in function["Policies"]
+        for statement in policy["Statement"]
+        if statement.get("Resource") == {"Fn::GetAtt": table}
+        for action in statement["Action"]
+    }
+    assert "dynamodb:UpdateItem" in actions
+
+
+def test_lambda_does_not_end_the_work_that_goes_on_with_a_new_message() -> None:
+    """Lambda ends what it takes for a loop: a function that a chain of its own messages has invoked 16 times."""
+    functions = resources_of_type("AWS::Serverless::Function")
+    going_on = {
+        name
+        for name in consumers()
+        for package, *module, _ in [functions[name]["Properties"]["Handler"].split(".")]
+        if "raise Unfinished(" in (ROOT / "functions" / package / package / f"{'/'.join(module)}.py").read_text()
+    }
+    assert going_on == {"NotificationsConsumer", "OrdersConsumer"}
+    allowed = {name for name, found in functions.items() if found["Properties"].get("RecursiveLoop") == "Allow"}
+    assert allowed == going_on
 
 
 def kinds() -> dict[str, dict[str, set[str]]]:

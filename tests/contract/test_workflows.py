@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from cfnlint.schema import PROVIDER_SCHEMA_MANAGER
 
 from infra import templates
 from tests.kit.template import ROOT
@@ -54,6 +55,27 @@ def test_the_roles_trust_one_environment_of_one_repository(subject: str, is_one:
             "token.actions.githubusercontent.com:sub": {"Ref": "Subject"},
         }
     }
+
+
+def test_cloudformation_may_do_to_roles_and_policies_what_it_says_it_does() -> None:
+    """By the permissions in the schemas of its resources, which cfn-lint has. AWS's PowerUserAccess has none of IAM."""
+    granted = {
+        action
+        for policy in templates.read(ROOT / "infra" / "github.yaml")["Resources"]["Executor"]["Properties"]["Policies"]
+        for statement in policy["PolicyDocument"]["Statement"]
+        for action in statement["Action"]
+    }
+    kinds = ("AWS::IAM::ManagedPolicy", "AWS::IAM::Policy", "AWS::IAM::Role")
+    schemas = [PROVIDER_SCHEMA_MANAGER.get_resource_schema("us-east-1", kind).schema for kind in kinds]
+    needed = {
+        action
+        for schema in schemas
+        for step in ("create", "read", "update", "delete")
+        for action in schema["handlers"].get(step, {}).get("permissions", [])
+        if not re.search("Group|User", action)  # the shop has neither
+    }
+    assert {"iam:CreateRole", "iam:CreatePolicyVersion", "iam:PutRolePolicy"} <= needed
+    assert needed - granted == set()
 
 
 def test_only_the_job_that_deploys_gets_a_token_and_no_workflow_has_a_stored_secret() -> None:

@@ -276,6 +276,51 @@ def test_a_run_without_time_goes_on_with_a_new_message(sold_out: Any, monkeypatc
     assert told(sold_out) == ["anna", "bob", "cleo"]
 
 
+def run_with_time_for(looks: int, service: Any, event: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
+    """One run, which has time to look at so many customers."""
+    left = iter([True] * looks)
+    monkeypatch.setattr(consumers, "_has_time", lambda: next(left, False))
+    failed: list[dict[str, str]] = service.receive(event)
+    return failed
+
+
+def new_messages() -> int:
+    sqs = boto3.client("sqs", "us-east-1")
+    queue = sqs.get_queue_url(QueueName="shop-notifications")["QueueUrl"]
+    found = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["ApproximateNumberOfMessages"])
+    return int(found["Attributes"]["ApproximateNumberOfMessages"])
+
+
+def test_short_runs_come_to_the_last_customer(sold_out: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each looks at what the run before it told, and not at all that were told before."""
+    everyone = ["anna", "bob", "cleo", "dora", "emil", "fritz"]
+    waits(sold_out, *everyone)
+    boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications")
+    event = sold_out.stock_event(6, 6)
+
+    for _ in range(2 * len(everyone)):
+        assert run_with_time_for(2, sold_out, event, monkeypatch) == []
+
+    assert told(sold_out) == everyone
+    assert [sk for sk in items_of(sold_out, "PRODUCT#mug") if sk.startswith("TOLD#")] == []
+
+
+def test_a_run_that_only_fails_waits_before_it_comes_again(sold_out: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent as a new message at once, it would come again and again without a pause and without an end."""
+    waits(sold_out, "anna", "bob", "cleo")
+    boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications")
+    sold_out.mailer.failures += [MailNotSent("Sending is paused")] * 4
+    event = sold_out.stock_event(3, 6)
+
+    assert run_with_time_for(2, sold_out, event, monkeypatch) == []  # two wishes have become notifications
+    assert new_messages() == 1
+    assert run_with_time_for(1, sold_out, event, monkeypatch) != []
+    assert new_messages() == 1
+    assert run_with_time_for(5, sold_out, event, monkeypatch) != []  # one of the two was late once more
+    assert run_with_time_for(5, sold_out, event, monkeypatch) == []
+    assert sorted(told(sold_out)) == ["anna", "bob", "cleo"]
+
+
 def test_a_customer_waits_for_a_hundred_products_at_most(service: Any) -> None:
     service.register()
     for number in range(MOST_WISHES):

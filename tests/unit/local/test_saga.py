@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from enum import StrEnum
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
 from infra.operator.saga import saga
+from ops.sagas.domain import Ending, Kind
 from tests.unit.local.conftest import FakeOps
 
 FAILURE = {"at": "2026-11-22T12:00:01.500Z", "error": "TransientError", "detail": "the [bold]table[/] is away"}
@@ -216,3 +219,10 @@ def test_redrive_sends_the_reason(ops: FakeOps) -> None:
     result = run("redrive", "order-1", "--reason", "stopped by mistake")
     assert json.loads(ops.requests[-1].content) == {"reason": "stopped by mistake"}
     assert result.output.startswith("redriven from RefundPayment: order order-1.")
+
+
+@pytest.mark.parametrize(("option", "values"), [("--kind", Kind), ("--ending", Ending)])
+def test_the_list_can_be_asked_for_each_kind_and_ending(option: str, values: type[StrEnum]) -> None:
+    [parameter] = [found for found in saga.commands["list"].params if option in found.opts]
+    assert isinstance(parameter.type, click.Choice)
+    assert set(parameter.type.choices) == set(values)

@@ -43,29 +43,45 @@ def follow_stock(level: Level, ports: Ports, now: datetime, has_time: Callable[[
     """Tells the customers whose wishes the event answers. Idempotent and resumable.
 
     Returns False if time runs out before the last. One e-mail that cannot be sent now delays no other; then raises
-    TransientError, so that the event comes again.
+    TransientError, so that the event comes again after a pause. So it does where time runs out and no e-mail was sent.
+
+    Each run looks again at what the run before it told. What is sent leaves the list, so that no run spends its time on
+    all that were told before.
     """
     lot = ports.wishes.follow_stock(level, now)
     if lot is None:
         return True
     late: list[TransientError] = []
+    done = 0
     for user_id, notification_id in ports.wishes.list_told(level.product_id, level.event_id):
         if not has_time():
-            return False
-        _send_told(user_id, notification_id, ports, now, late)
+            return _go_on_later(done, late)
+        if _send_told(user_id, notification_id, ports, now, late):
+            ports.wishes.forget_told(level.product_id, level.event_id, user_id)
+            done += 1
     left = lot.left
     for wish in ports.wishes.iterate(lot.product_id, now):
         if not left:
             break
         if not has_time():
-            return False
+            return _go_on_later(done, late)
         told = _tell(wish, lot, level.at, ports, now, late)
         if told is Told.USED_UP:
             break
         left -= told is Told.NOW
+        done += told is Told.NOW
     if late:
         raise late[-1]
     return True
+
+
+def _go_on_later(done: int, late: list[TransientError]) -> bool:
+    """Returns False. Raises TransientError if the run has got nowhere: the next one, without a pause, would not either,
+    and no count would end such runs.
+    """
+    if late and not done:
+        raise late[-1]
+    return False
 
 
 def _tell(wish: Wish, lot: Lot, at: datetime, ports: Ports, now: datetime, late: list[TransientError]) -> Told:
@@ -88,13 +104,16 @@ def _tell(wish: Wish, lot: Lot, at: datetime, ports: Ports, now: datetime, late:
     return told
 
 
-def _send_told(user_id: str, notification_id: str, ports: Ports, now: datetime, late: list[TransientError]) -> None:
+def _send_told(user_id: str, notification_id: str, ports: Ports, now: datetime, late: list[TransientError]) -> bool:
+    """Returns False if the e-mail cannot be sent now."""
     try:
         contact, _ = ports.store.find_reader(user_id)
         if contact is not None:
             send(ports.store.get_notification(user_id, notification_id), contact, ports, now)
     except ReaderGone:
-        return
+        return True
     except TransientError as error:
         log.warning("e-mail of a wish not sent yet", extra={"user_id": user_id, "reason": str(error)})
         late.append(error)
+        return False
+    return True

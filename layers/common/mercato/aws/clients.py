@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import threading
+import time
 from typing import Any
 
 import botocore.session
@@ -29,6 +30,14 @@ _S3 = Config(
     },
 )
 
+# Lambda drops idle connections, which a frozen sandbox does not notice: the next request over one gets no answer. After
+# so many seconds, a request that is not repeated takes a new connection.
+IDLE = 10.0
+
+# When a client of calls that are not repeated was last fetched, by the wall clock: the monotonic one may stand still
+# while a sandbox is frozen.
+_fetched: dict[tuple[str, float | tuple[float, float] | None], float] = {}
+
 _making = threading.RLock()  # a session must not make two clients concurrently
 
 
@@ -49,11 +58,17 @@ def session() -> Session:
 def client(service: str, attempts: int = 3, patience: float | tuple[float, float] | None = None) -> Any:
     """The client of one AWS service, shared by all calls with the same bounds.
 
-    Use `attempts=1` for a call that botocore must not repeat, or whose caller does not need the answer. `patience`: the
-    seconds to wait for a connection and for an answer, as one number or as a pair, if the defaults are too long.
+    Use `attempts=1` for a call that botocore must not repeat, or whose caller does not need the answer, and fetch that
+    client for each call, since this drops connections that have idled. `patience`: the seconds to wait for a connection
+    and for an answer, as one number or as a pair, if the defaults are too long.
     """
     with _making:
-        return _client(service, attempts, patience)
+        found, now = _client(service, attempts, patience), time.time()
+        if attempts == 1:
+            if now - _fetched.get((service, patience), now) > IDLE:
+                found.close()  # the connections; the client opens new ones
+            _fetched[service, patience] = now
+        return found
 
 
 @functools.cache
@@ -71,3 +86,4 @@ def reset() -> None:
     """Forgets the session and its clients: for tests, and after a SnapStart restore."""
     session.cache_clear()
     _client.cache_clear()
+    _fetched.clear()

@@ -16,6 +16,7 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 
 from mercato import aws
+from mercato.aws.clients import IDLE
 from mercato.dataclass import dataclass
 
 MAX_ANSWER = 6 * 1024 * 1024  # bytes, Lambda's limit
@@ -91,6 +92,7 @@ class Transport:
     def __init__(self, connections: int = 4) -> None:
         self._connections = connections
         self._making = threading.Lock()  # two threads must not make two pools
+        self._used = time.time()
 
     @functools.cached_property
     def _pools(self) -> urllib3.PoolManager:
@@ -106,14 +108,22 @@ class Transport:
         `timeout` covers everything: connecting, sending, waiting, and the answer's last byte. Raises NoAnswer.
         """
         signed = headers if "Authorization" in headers else _sign(method, url, body, headers)
-        with self._making:
-            pools = self._pools
+        pools = self._awake()
         return exchange(
             lambda limits: pools.request(
                 method, url, body=body, headers=signed, timeout=limits, preload_content=False, redirect=False
             ),
             timeout,
         )
+
+    def _awake(self) -> urllib3.PoolManager:
+        """The pools, without connections that have idled (mercato.aws.clients says why)."""
+        with self._making:
+            now = time.time()
+            if now - self._used > IDLE:
+                self._pools.clear()
+            self._used = now
+            return self._pools
 
 
 def exchange(ask: Callable[[urllib3.Timeout], urllib3.BaseHTTPResponse], timeout: float) -> Answer:
