@@ -16,3 +16,8 @@ def published(event_type: str, subject: str, data: Any, /, **fields: Any) -> dic
         "subject": subject,
         "data": data,
     } | fields
+
+
+def money(amount: int, currency: str = "GBP") -> Any:
+    """Returns an amount in the currency's smallest unit, as requests have it."""
+    return {"amount": amount, "currency": currency}
