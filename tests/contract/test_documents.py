@@ -26,6 +26,7 @@ EXAMPLES = {
         "functions/gifts/template.yaml",
         "events/GiftsApi.json",
         "tests/integration/gifts/conftest.py",
+        "tests/integration/gifts/cases.py",
         "tests/integration/gifts/test_notes.py",
     },
 }

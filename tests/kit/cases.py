@@ -13,13 +13,16 @@ A service that is new adds `tests/integration/<service>/cases.py` with those of 
     OWN_QUEUES         messages of consumers that do not hear the shop's bus: the same
     EXPIRING           for each item with a `ttl`, its writes and reads: an expired item is as if it were gone
     EXEMPT             writers of a `ttl` for which that makes no difference, with the reason
+    MAY_GO             for each module that writes a `ttl`, why DynamoDB may delete its items
+    LARGEST            for each list with pages, its largest item: a page of them fits into an answer
 
 The `given` of a case is a function. It gets the service's main fixture, which is `service` in the service's
 conftest.py (tests/integration/every_service.py), makes the state with it, and returns the request or the event's data.
 
     ACCEPTED = (Accepted("PUT /api/gifts/mine", asking("/api/gifts/mine", {"order_id": "o-1", "text": "Enjoy!"})),)
 
-The tests are in tests/integration/redelivery, grants, idempotency, refusals and expiry. They name what has no case.
+The tests are in tests/integration/redelivery, grants, idempotency, refusals and expiry, and in tests/contract
+(test_page_sizes.py, test_what_expires.py). They name what has no case.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from typing import Any
 
 from infra.contract.events import Subscription
 from infra.paths import ROOT
+from mercato.http import View
 from mercato.store.dynamo import Table
 from tests.kit.asked import Asked
 from tests.kit.routes import all_routes
@@ -149,6 +153,23 @@ class Exempt:
 
     writer: str
     why: str
+
+
+@dataclass(frozen=True)
+class MayGo:
+    """A module that writes a `ttl`, by its path in the repository."""
+
+    path: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Largest:
+    """The largest item of a list. `is_one_query`: one Query of DynamoDB makes the whole page, of 1 MB at most."""
+
+    route: str
+    make: Callable[[], View]
+    is_one_query: bool = False
 
 
 def services() -> list[str]:

@@ -18,7 +18,7 @@ from mercato.money import MAX_AMOUNT, Money
 from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import Accepted, Data, Expiring, Given, Heard, Keyed, KeyedRequest, Refused
+from tests.kit.cases import Accepted, Data, Expiring, Given, Heard, Keyed, KeyedRequest, MayGo, Refused
 
 # ---- requests that succeed
 
@@ -304,4 +304,7 @@ EXPIRING = (
     Expiring("guest's id", "CartsTable", ("carts.store:Carts._note_guest",), _guest, _find_of_guest),
     Expiring("mark of an addition", "CartsTable", ("carts.store:_added_mark",), _add_item, _add_more),
     Expiring("closed account's cart", "CartsTable", ("carts.store:Carts.close",), _close, _put_twice),
+)
+MAY_GO = (
+    MayGo("functions/carts/carts/store.py", "a cart not touched for 90 days, with its guest's id; an addition's mark"),
 )

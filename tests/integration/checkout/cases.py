@@ -13,7 +13,7 @@ from mercato.store.dynamo import Table
 from tests.integration.checkout.conftest import ADDRESS, CART, GUEST_CART, POST
 from tests.integration.checkout.conftest import TEN as ALL_OFF
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import Accepted, Expiring, Given, Keyed, KeyedRequest, Refused
+from tests.kit.cases import Accepted, Expiring, Given, Keyed, KeyedRequest, MayGo, Refused
 from tests.kit.given import money
 
 # ---- requests that succeed
@@ -217,3 +217,9 @@ def _choose_delivery(table: Table, now: datetime) -> Any:
 
 
 EXPIRING = (Expiring("checkout", "CheckoutTable", ("checkout.store:_item",), _check_out, _choose_delivery),)
+MAY_GO = (
+    MayGo(
+        "functions/checkout/checkout/store.py",
+        "a checkout, a day after its last change; its order keeps what was charged",
+    ),
+)

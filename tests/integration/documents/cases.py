@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from documents.domain import DocumentKind
+from documents.views import StaffListedView
+from mercato.http import View
 from tests.integration.documents.conftest import charge
 from tests.kit.asked import asking
-from tests.kit.cases import Accepted, Data, Heard, Refused
+from tests.kit.cases import Accepted, Data, Heard, Largest, Refused
+from tests.kit.given import COSTLY
 
 # ---- requests that succeed
 
@@ -73,3 +77,13 @@ HEARD = (
     Heard("documents", "payment.refunded", _ordered_for),
     Heard("documents-pdf", "document.issued", _issued),
 )
+
+# ---- items of lists
+
+
+def _largest_document() -> View:
+    names = ("document_id", "number", "series", "order_id", "order_number", "customer_id", "issued_at")
+    return StaffListedView(**dict.fromkeys(names, "x" * 64), kind=DocumentKind.CREDIT_NOTE, total=COSTLY, tax=COSTLY)
+
+
+LARGEST = (Largest("GET /api/ops/documents", _largest_document, is_one_query=True),)

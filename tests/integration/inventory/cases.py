@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
+from inventory.api import LedgerEntryView, ListedStockView
+from inventory.domain import Level
+from mercato.http import View
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import Accepted, Data, Given, Heard, Keyed, KeyedRequest, Refused
+from tests.kit.cases import Accepted, Data, Given, Heard, Keyed, KeyedRequest, Largest, Refused
+from tests.kit.given import WIDE
 
 # ---- requests that succeed
 
@@ -112,4 +117,24 @@ HEARD = (
     Heard("inventory", "order.shipped", _reserved),
     Heard("inventory", "order.return_accepted", _sold),
     Heard("inventory", "order.return_received", _received),
+)
+
+# ---- items of lists
+
+
+def _largest_stock() -> View:
+    counts = dict.fromkeys(set(ListedStockView.model_fields) - {"product_id", "level", "is_default"}, 10**9)
+    return ListedStockView(product_id="x" * 64, level=Level.LOW, is_default=False, **counts)
+
+
+def _largest_ledger_entry() -> View:
+    """A reason is the longest text in it that people write."""
+    about = dict.fromkeys(("kind", "actor", "order_id", "request_id"), "x" * 64)
+    counts = dict.fromkeys(("delta", "balance", "shard"), 10**9)
+    return LedgerEntryView(at=datetime(2026, 11, 28, tzinfo=UTC), reason=WIDE * 500, **about, **counts)
+
+
+LARGEST = (
+    Largest("GET /api/inventory", _largest_stock),
+    Largest("GET /api/inventory/{product_id}/ledger", _largest_ledger_entry),
 )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mercato.clock import rfc3339
 from mercato.guests import guest_of
+from mercato.http import View
+from mercato.languages import Language
 from mercato.store.dynamo import Table
-from notifications import wiring
+from notifications import texts, wiring
+from notifications.api import NotificationView, StopView
 from notifications.domain import reader_of_guest
 from notifications.guest_carts import Consent, GuestCarts, LeftLine
 from notifications.stops import Reason, Stop, StopNotFound, Stops
@@ -21,7 +24,8 @@ from notifications.wishes.guest_store import GuestWishStore
 from notifications.wishes.store import WishStore
 from tests.integration.notifications.test_stops import bounced, complained
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import SEQUENCE, Accepted, Data, Exempt, Expiring, Given, Heard, OwnQueue, Refused
+from tests.kit.cases import SEQUENCE, Accepted, Data, Exempt, Expiring, Given, Heard, Largest, MayGo, OwnQueue, Refused
+from tests.kit.given import COSTLY, WIDE
 
 _GUEST_CART = f"guest-{'5e' * 24}"
 
@@ -368,6 +372,26 @@ OWN_QUEUES = (
     OwnQueue("notifications.consumers", "notifications", _complained),
 )
 
+# ---- items of lists
+
+
+def _largest_notification() -> View:
+    """An order with as many lines as a mail names. A product's name is the longest text in a mail."""
+    content = texts.order_confirmed("x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
+    text = max((texts.write(content, WIDE * 200, one) for one in Language), key=lambda text: len(text.body))
+    about = dict.fromkeys(("notification_id", "kind", "order_id", "created_at", "channel", "status"), "x" * 36)
+    return NotificationView(**about, subject=text.subject, body=text.body, read=False)
+
+
+def _largest_stopped() -> View:
+    return StopView.of(Stop("a" * 254, Reason.COMPLAINT, "OnAccountSuppressionList", datetime(2026, 1, 1, tzinfo=UTC)))
+
+
+LARGEST = (
+    Largest("GET /api/notifications", _largest_notification, is_one_query=True),
+    Largest("GET /api/notifications/stops", _largest_stopped, is_one_query=True),
+)
+
 # ---- items that expire
 
 
@@ -477,4 +501,18 @@ EXEMPT = (
         "notifications.wishes.store:WishStore.follow_stock", "it outlives the last delivery of the event that reads it"
     ),
     Exempt("notifications.wishes.store:WishStore.tell", "it outlives the last delivery of the event that reads it"),
+)
+MAY_GO = (
+    MayGo("functions/notifications/notifications/stops.py", "an address that gets no mails, after a year"),
+    MayGo(
+        "functions/notifications/notifications/progress.py",
+        "how far an order was, longer than an event that it overtakes",
+    ),
+    MayGo("functions/notifications/notifications/store.py", "what a guest was told of a product or a cart"),
+    MayGo("functions/notifications/notifications/guest_carts.py", "a guest's wish to be reminded, and what was told"),
+    MayGo("functions/notifications/notifications/wishes/guest_store.py", "what a guest did not confirm in two days"),
+    MayGo(
+        "functions/notifications/notifications/wishes/store.py",
+        "a guest's wish after half a year, and how an event was answered, like its marker",
+    ),
 )

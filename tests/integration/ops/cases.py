@@ -12,16 +12,21 @@ from botocore.exceptions import ClientError
 from mercato.breaker import Circuits, Policy
 from mercato.breaker.store import DynamoStore
 from mercato.events import Event
+from mercato.http import View
 from mercato.store.dynamo import Table
 from ops.consumers import consumer as journal
 from ops.health.probe import Probe
 from ops.health.store import ProbeStore
 from ops.journal.store import Journal, Position
+from ops.journal.views import EventView
+from ops.sagas.domain import Kind
+from ops.sagas.views import AuditView, ParkedView
 from tests.conftest import NOON
 from tests.integration.ops.conftest import MACHINE, message
 from tests.integration.ops.post_office import PostOffice
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import Accepted, Exempt, Expiring, Given, Heard, Refused, RefusedElsewhere
+from tests.kit.cases import Accepted, Exempt, Expiring, Given, Heard, Largest, MayGo, Refused, RefusedElsewhere
+from tests.kit.given import WIDE
 
 # ---- requests that succeed
 
@@ -152,6 +157,33 @@ REFUSED_ELSEWHERE = (
 
 HEARD = tuple(Heard("ops", event_type) for event_type in journal.subscriptions)
 
+# ---- items of lists
+
+
+def _largest_event() -> View:
+    """An event's data has six ids at most."""
+    about = dict.fromkeys(set(EventView.model_fields) - {"sequence", "ids"}, "x" * 256)
+    return EventView(**about, sequence=10**9, ids={f"a_long_name_{number}_id": "x" * 256 for number in range(6)})
+
+
+def _largest_audit_entry() -> View:
+    """A path has three ids at most, of 200 characters each."""
+    about = dict.fromkeys(("entry_id", "at", "actor", "service", "request_id"), "x" * 200)
+    return AuditView(**about, action="x" * 300, target=WIDE * 700, status=200)
+
+
+def _largest_saga() -> View:
+    """Step Functions keeps 32,768 letters of a cause, each of which JSON may escape twice."""
+    names = set(ParkedView.model_fields) - {"kind", "cause", "error"}
+    return ParkedView(**dict.fromkeys(names, "x" * 200), kind=next(iter(Kind)), cause='"' * 32_768, error="x" * 256)
+
+
+LARGEST = (
+    Largest("GET /api/ops/events", _largest_event),
+    Largest("GET /api/ops/audit", _largest_audit_entry, is_one_query=True),
+    Largest("GET /api/ops/sagas", _largest_saga, is_one_query=True),
+)
+
 # ---- items that expire
 
 
@@ -197,3 +229,10 @@ EXPIRING = (
     ),
 )
 EXEMPT = (Exempt("ops.scans:Scans.keep", "the scan that reads it is over, by its own clock, a day before"),)
+MAY_GO = (
+    MayGo(
+        "functions/ops/ops/health/store.py", "the last probe, for a day: the prober writes the next one within a minute"
+    ),
+    MayGo("functions/ops/ops/journal/store.py", "an event in the journal, after 14 days: facts and tables stay"),
+    MayGo("functions/ops/ops/scans.py", "the receipts of a walk over dead letters, which are good for ten minutes"),
+)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from mercato.http import View
 from mercato.money import MAX_AMOUNT, Money
 from mercato.store.dynamo import Table
 from orders import wiring
 from orders.domain import MOST_ATTEMPTS, CartAlreadyOrdered, place
-from orders.order import Action, Address, Line, OrderedCart
+from orders.order import Action, Address, Line, OrderedCart, ReturnStatus
 from orders.returns import Approval, Terms
 from orders.store import OrderStore, Wait
+from orders.views import OpenReturnView, StaffOrderView
+from orders.views import SummaryView as OrderView
 from tests.conftest import NOON
 from tests.integration.orders.conftest import GUEST, GUEST_CART, guests_sale, listing, verified
 from tests.integration.orders.conftest import body as order_of
@@ -27,10 +30,12 @@ from tests.kit.cases import (
     Heard,
     Keyed,
     KeyedRequest,
+    Largest,
+    MayGo,
     Refused,
     RefusedElsewhere,
 )
-from tests.kit.given import money
+from tests.kit.given import COSTLY, money
 
 # ---- requests that succeed
 
@@ -562,6 +567,30 @@ HEARD = (
     Heard("orders", "user.closed", _customer_left),
 )
 
+# ---- items of lists
+
+
+def _largest_order() -> View:
+    about = dict.fromkeys(("order_id", "status", "payment_status", "reason", "placed_at", "updated_at"), "x" * 64)
+    return OrderView(**about, number="x" * 16, total=COSTLY, line_count=500, version=10**6)
+
+
+def _largest_staff_order() -> View:
+    return StaffOrderView(**dict(_largest_order()), customer_id="x" * 64)
+
+
+def _largest_return() -> View:
+    at, amount = datetime(2026, 11, 28, tzinfo=UTC), Money(amount=MAX_AMOUNT, currency="GBP")
+    about = dict.fromkeys(("order_id", "customer_id", "return_id", "reason", "number"), "x" * 64)
+    return OpenReturnView(status=ReturnStatus.REQUESTED, units=10**9, amount=amount, at=at, since=at, **about)
+
+
+LARGEST = (
+    Largest("GET /api/orders", _largest_order),
+    Largest("GET /api/ops/orders", _largest_staff_order),
+    Largest("GET /api/ops/orders/returns", _largest_return),
+)
+
 # ---- items that expire
 
 
@@ -599,3 +628,4 @@ EXPIRING = (
     Expiring("ordered cart", "OrdersTable", ("orders.store:_cart_mark",), _place, _place_again),
     Expiring("wait for a buyer", "OrdersTable", ("orders.store:OrderStore.keep_wait",), _wait, _wait_again),
 )
+MAY_GO = (MayGo("functions/orders/orders/store.py", "the mark of a cart that was ordered, longer than the cart lives"),)

@@ -21,7 +21,18 @@ from tests.conftest import NOON
 from tests.integration.payments.stripe_till import VISA
 from tests.integration.payments.till import PAYMENT
 from tests.kit.asked import Asked, asking, signed
-from tests.kit.cases import Accepted, Data, Expiring, Given, Heard, Keyed, KeyedRequest, Refused, RefusedElsewhere
+from tests.kit.cases import (
+    Accepted,
+    Data,
+    Expiring,
+    Given,
+    Heard,
+    Keyed,
+    KeyedRequest,
+    MayGo,
+    Refused,
+    RefusedElsewhere,
+)
 from tests.kit.given import money
 
 _SECRET = "the-webhooks-secret"
@@ -185,3 +196,4 @@ EXPIRING = (
         _webhook,
     ),
 )
+MAY_GO = (MayGo("functions/payments/payments/store.py", "a webhook's id, longer than a provider delivers it again"),)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
+from mercato.http import View
 from mercato.store.dynamo import Table
+from products.api import ImportRow, ProductView
+from products.domain import Availability
 from products.store import Products
 from tests.integration.products.conftest import BUCKET
 from tests.kit import aws_events
@@ -18,11 +21,13 @@ from tests.kit.cases import (
     Heard,
     Keyed,
     KeyedRequest,
+    Largest,
+    MayGo,
     OwnQueue,
     Refused,
     RefusedElsewhere,
 )
-from tests.kit.given import money
+from tests.kit.given import COSTLY, WIDE, money
 from tests.kit.picture_files import photograph
 
 # ---- requests that succeed
@@ -184,6 +189,26 @@ OWN_QUEUES = (
     OwnQueue("products.scaler", "products-uploads", _unusable),
 )
 
+# ---- items of lists
+
+
+def _largest_product() -> View:
+    about = dict.fromkeys(("product_id", "status"), "x" * 36) | {"availability": Availability.IN_STOCK}
+    text = {"sku": "X" * 64, "name": WIDE * 200, "description": WIDE * 5000, "category": WIDE * 200}
+    return ProductView(**about, **text, price=COSTLY, version=10**6)
+
+
+def _largest_import() -> View:
+    about = dict.fromkeys(("import_id", "actor", "state"), "x" * 64)
+    counts = dict.fromkeys(("created", "updated", "unchanged", "refused"), 1000)
+    return ImportRow(at=datetime(2026, 11, 28, tzinfo=UTC), **about, **counts)
+
+
+LARGEST = (
+    Largest("GET /api/products", _largest_product),
+    Largest("GET /api/products/imports", _largest_import),
+)
+
 # ---- items that expire
 
 
@@ -217,3 +242,4 @@ EXPIRING = (
     Expiring("refused rows", "ProductsTable", ("products.store:Products.save_rows",), _rows, _rows_again),
     Expiring("import in the list", "ProductsTable", ("products.store:_listed",), _list_import, _imports),
 )
+MAY_GO = (MayGo("functions/products/products/store.py", "the report of an import, after 90 days; the products stay"),)

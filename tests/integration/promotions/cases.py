@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from mercato.http import View
 from mercato.store.dynamo import Table
+from promotions.domain import Kind as CouponKind
 from promotions.store import Guesses
+from promotions.views import CouponView
 from tests.integration.promotions.conftest import GOODS, TEN
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import Accepted, Expiring, Given, Keyed, KeyedRequest, Refused
+from tests.kit.cases import Accepted, Expiring, Given, Keyed, KeyedRequest, Largest, MayGo, Refused
+from tests.kit.given import COSTLY, WIDE
 
 # ---- requests that succeed
 
@@ -82,6 +86,18 @@ REFUSED = (
     ),
 )
 
+# ---- items of lists
+
+
+def _largest_coupon() -> View:
+    times = dict.fromkeys(("valid_from", "valid_until", "created_at", "ended_at"), "x" * 24)
+    counts = dict.fromkeys(("basis_points", "limit", "limit_per_customer", "used", "version"), 10**9)
+    text = {"code": "X" * 32, "description": WIDE * 200, "category": WIDE * 200, "product_ids": ["x" * 64] * 100}
+    return CouponView(kind=CouponKind.AMOUNT, amount=COSTLY, minimum=COSTLY, combines=False, **times, **counts, **text)
+
+
+LARGEST = (Largest("GET /api/promotions/coupons", _largest_coupon, is_one_query=True),)
+
 # ---- items that expire
 
 
@@ -90,3 +106,8 @@ def _guess(table: Table, now: datetime) -> bool:
 
 
 EXPIRING = (Expiring("guesses of codes", "PromotionsTable", ("promotions.store:Guesses.count",), _guess, _guess),)
+MAY_GO = (
+    MayGo(
+        "functions/promotions/promotions/store.py", "how many unknown codes a customer tried in an hour, an hour later"
+    ),
+)

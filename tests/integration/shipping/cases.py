@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from infra.local.easypost import wire as fake_easypost
+from mercato.http import View
 from shipping import wiring
+from shipping.api import ShipmentRow
 from shipping.bookings import Bookings
 from shipping.domain import Booking
 from tests.integration.shipping.conftest import SECRET, SHIPMENT
 from tests.integration.shipping.test_rates import ZONE, put
 from tests.kit.asked import Asked, asking, signed
-from tests.kit.cases import Accepted, Data, Given, Heard, OwnQueue, Refused
+from tests.kit.cases import Accepted, Data, Given, Heard, Largest, OwnQueue, Refused
+from tests.kit.given import WIDE
 
 # ---- requests that succeed
 
@@ -178,3 +182,16 @@ OWN_QUEUES = (
     OwnQueue("shipping.carrier", "carrier", _booked),
     OwnQueue("shipping.carrier", "carrier", _dispatched),
 )
+
+# ---- items of lists
+
+
+def _largest_shipment() -> View:
+    about = dict.fromkeys(
+        ("shipment_id", "order_id", "order_number", "status", "carrier", "tracking_number"), WIDE * 64
+    )
+    since = datetime(2026, 11, 28, tzinfo=UTC)
+    return ShipmentRow(awaits=["confirmation", "payment"], failure=WIDE * 500, since=since, has_left=True, **about)
+
+
+LARGEST = (Largest("GET /api/shipments", _largest_shipment),)

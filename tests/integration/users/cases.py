@@ -10,7 +10,7 @@ from mercato.ids import derived_id
 from mercato.store.dynamo import Table
 from tests.integration.users.conftest import ADA, PASSWORD
 from tests.kit.asked import Asked, asking
-from tests.kit.cases import Accepted, Data, Expiring, Given, Heard, Refused
+from tests.kit.cases import Accepted, Data, Expiring, Given, Heard, MayGo, Refused
 from users.one_time_store import OneTimeStore
 from users.one_time_token import OneTimeToken, Purpose
 from users.passwords.attempt_store import AttemptStore
@@ -294,4 +294,11 @@ EXPIRING = (
     ),
     Expiring("session", "UsersTable", ("users.sessions.store:SessionStore.open",), _open_session, _refresh),
     Expiring("one-time token", "UsersTable", ("users.one_time_store:OneTimeStore.issue",), _issue, _issue_again),
+)
+MAY_GO = (
+    MayGo(
+        "functions/users/users/passwords/attempt_store.py", "failed log-ins after a day, known networks after 30 days"
+    ),
+    MayGo("functions/users/users/one_time_store.py", "a link in a mail, longer than it is good for"),
+    MayGo("functions/users/users/sessions/store.py", "a session that has expired"),
 )
