@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import boto3
 
+from mercato.webhooks import sign
 from tests.kit import aws_events
 
 
@@ -23,6 +25,22 @@ class Asked:
     role: str = "customer"
     key: str = "key-of-the-refused"
     headers: Mapping[str, str] = field(default_factory=dict)
+
+
+def asking(path: str, body: Any = None, **more: Any) -> Callable[[Any], Asked]:
+    """Returns the request of a case that needs no state before it."""
+
+    def nothing(_: Any) -> Asked:
+        return Asked(path, body, **more)
+
+    return nothing
+
+
+def signed(path: str, body: Any, secret: str, at: datetime) -> Asked:
+    """Returns a webhook that its sender signed with `secret` at that moment."""
+    stamp, text = str(int(at.timestamp())), json.dumps(body)
+    headers = {"X-Webhook-Timestamp": stamp, "X-Webhook-Signature": sign(secret, stamp, text.encode())}
+    return Asked(path, text, user="", headers=headers)
 
 
 def send(service: str, method: str, asked: Asked) -> tuple[int, Any]:

@@ -202,3 +202,6 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
     boto3.client("s3", "us-east-1").create_bucket(Bucket=BUCKET)
     dlq_url = boto3.client("sqs", "us-east-1").create_queue(QueueName="mercato-documents-dlq")["QueueUrl"]
     return Desk(table, store, peer, noon, dlq_url)
+
+
+service = desk  # the name by which the tests of all services know it

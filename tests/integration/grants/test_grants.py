@@ -18,28 +18,19 @@ import pytest
 from infra.contract.events import Subscription
 from mercato import aws
 from mercato.http import PEER
-from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
-from tests.integration.checkout.conftest import desk as checkout  # noqa: F401
 from tests.integration.documents.conftest import BUCKET
-from tests.integration.documents.conftest import desk as documents  # noqa: F401
-from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
-from tests.integration.notifications.conftest import service as notifications  # noqa: F401
-from tests.integration.ops.conftest import desk as ops  # noqa: F401
-from tests.integration.orders.conftest import shop as orders  # noqa: F401
-from tests.integration.payments.conftest import localstripe, stripe_till, till, wire  # noqa: F401
-from tests.integration.payments.conftest import till as payments  # noqa: F401
-from tests.integration.products.conftest import service as products  # noqa: F401
-from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
-from tests.integration.redelivery.accepted import ACCEPTED, Accepted
-from tests.integration.redelivery.givens import GIVEN, moment_of
-from tests.integration.redelivery.own_queues import OWN_QUEUES, OwnQueue
-from tests.integration.redelivery.test_lost_answers_of_routes import WRITING, chance  # noqa: F401
-from tests.integration.redelivery.test_redelivery import SUBSCRIPTIONS, by_listener, event_of, machine  # noqa: F401
-from tests.integration.shipping.conftest import service as shipping  # noqa: F401
-from tests.integration.users.conftest import service as users  # noqa: F401
-from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
-from tests.kit import aws_events
+from tests.integration.redelivery.test_lost_answers_of_routes import ACCEPTED, WRITING, chance  # noqa: F401
+from tests.integration.redelivery.test_redelivery import (
+    OWN_QUEUES,
+    SUBSCRIPTIONS,
+    by_listener,
+    event_of,
+    machine,  # noqa: F401
+    moment_of,
+)
+from tests.kit import aws_events, cases
 from tests.kit.asked import send
+from tests.kit.cases import Accepted, OwnQueue
 from tests.kit.routes import Served
 from tests.kit.template import resources_of_type, routes
 
@@ -170,7 +161,7 @@ def test_what_a_consumer_does_is_granted_to_its_function(
     subscription: Subscription, request: pytest.FixtureRequest, observed: Observed, noon: datetime
 ) -> None:
     service = request.getfixturevalue(subscription.service)
-    data = GIVEN[subscription.queue, subscription.event_type](service)
+    data = cases.heard_of(subscription).given(service)
     event = event_of(subscription, data, moment_of(service, noon))
     batch = aws_events.records(aws_events.bus_record(event, f"mercato-{subscription.queue}"))
     observed.needs.clear()

@@ -13,16 +13,8 @@ import pytest
 from mercato.http import Body, IdempotencyKey
 from mercato.http.auth import Role
 from mercato.http.request import RawBody
-from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
-from tests.integration.checkout.conftest import desk as checkout  # noqa: F401
-from tests.integration.documents.conftest import desk as documents  # noqa: F401
-from tests.integration.idempotency.givens import GIVEN, Asked, Given
-from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
-from tests.integration.orders.conftest import shop as orders  # noqa: F401
-from tests.integration.payments.conftest import till as payments  # noqa: F401
-from tests.integration.products.conftest import service as products  # noqa: F401
-from tests.integration.promotions.conftest import desk as promotions  # noqa: F401
-from tests.kit import aws_events
+from tests.kit import aws_events, cases
+from tests.kit.cases import GivenKeyed, Keyed, KeyedRequest
 from tests.kit.routes import Served, all_routes
 
 
@@ -30,8 +22,15 @@ def _has_body(served: Any) -> bool:
     return any(issubclass(kind, (Body, RawBody)) for kind in served.route.parameters.values())
 
 
+def givens_of(served: Served) -> list[GivenKeyed]:
+    found = [one.given for one in cases.collect("KEYED", Keyed) if one.route == served.name]
+    if not found:
+        raise LookupError(cases.to_add(served.name, "KEYED", served.service))
+    return found
+
+
 KEYED = [served for served in all_routes() if IdempotencyKey in served.route.parameters.values()]
-CASES = [pytest.param(one, given, id=f"{one.name}{given.__name__}") for one in KEYED for given in GIVEN[one.name]]
+CASES = [pytest.param(one, given, id=f"{one.name}{given.__name__}") for one in KEYED for given in givens_of(one)]
 WITH_BODY = [case for case in CASES if _has_body(case.values[0])]
 PAIRS = [
     pytest.param(one, other, id=f"{one.name} then {other.name}")
@@ -65,7 +64,7 @@ def role_of(served: Served) -> Role:
     return Role.CUSTOMER if Role.CUSTOMER in served.route.roles else Role.ADMIN
 
 
-def granted(desk: Desk, served: Served, asked: Asked, **who: Any) -> Any:
+def granted(desk: Desk, served: Served, asked: KeyedRequest, **who: Any) -> Any:
     """The first response, which succeeds and does not report a repetition."""
     answer = desk.send(asked.path, asked.body, role=role_of(served), **who)
     assert answer[0] in (200, 201, 202), answer
@@ -75,7 +74,7 @@ def granted(desk: Desk, served: Served, asked: Asked, **who: Any) -> Any:
 
 @pytest.mark.parametrize(("served", "given"), CASES)
 def test_the_same_request_again_has_its_first_answer_and_no_effect(
-    request: pytest.FixtureRequest, served: Served, given: Given
+    request: pytest.FixtureRequest, served: Served, given: GivenKeyed
 ) -> None:
     desk = Desk(request, served)
     asked = given(desk.service)
@@ -88,7 +87,7 @@ def test_the_same_request_again_has_its_first_answer_and_no_effect(
 
 @pytest.mark.parametrize(("served", "given"), WITH_BODY)
 def test_another_body_with_the_same_key_is_refused_and_has_no_effect(
-    request: pytest.FixtureRequest, served: Served, given: Given
+    request: pytest.FixtureRequest, served: Served, given: GivenKeyed
 ) -> None:
     desk = Desk(request, served)
     asked = given(desk.service)
@@ -100,7 +99,9 @@ def test_another_body_with_the_same_key_is_refused_and_has_no_effect(
 
 
 @pytest.mark.parametrize(("served", "given"), CASES)
-def test_another_caller_s_same_key_is_another_key(request: pytest.FixtureRequest, served: Served, given: Given) -> None:
+def test_another_caller_s_same_key_is_another_key(
+    request: pytest.FixtureRequest, served: Served, given: GivenKeyed
+) -> None:
     desk = Desk(request, served)
     asked = given(desk.service)
     granted(desk, served, asked)
@@ -115,7 +116,7 @@ def test_the_same_key_on_another_route_is_another_key(
 ) -> None:
     desk = Desk(request, served)
     for one in (served, other):
-        asked = GIVEN[one.name][0](desk.service)
+        asked = givens_of(one)[0](desk.service)
         before = desk.kept()
         granted(desk, one, asked)
         assert desk.kept() != before

@@ -142,6 +142,9 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     return Shop(table)
 
 
+service = shop  # the name by which the tests of all services know it
+
+
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     """Makes a process end before or after its n-th transaction, or runs another act just before it."""

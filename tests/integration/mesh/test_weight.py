@@ -13,7 +13,7 @@ from unittest.mock import patch
 import pytest
 from click.testing import CliRunner, Result
 
-from infra.mesh import certificates
+from infra.mesh import certificates, policy
 from infra.mesh.command import mesh as command
 from infra.mesh.registry import Registry
 from infra.operator import target
@@ -184,9 +184,7 @@ def test_without_a_mesh_no_weight_is_set(registry: Cloud, monkeypatch: pytest.Mo
 
 def test_the_status_tells_certificates_shares_health_and_door(registry: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     use(registry, monkeypatch, MeshDoor="door123456")
-    for service in ("users", "carts", "orders", "payments", "documents", "inventory", "notifications"):
-        registry.instances[service] = [{"weight": "1"}]
-    for service in ("promotions", "checkout", "shipping"):
+    for service in policy.read().services.keys() - {"products"}:
         registry.instances[service] = [{"weight": "1"}]
     registry.weigh("products", live=75, canary=25)
     done = run("status")

@@ -170,3 +170,6 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     )
     monkeypatch.setattr(reader, "_WAIT", 0)
     return Desk(table, machine, trail)
+
+
+service = desk  # the name by which the tests of all services know it

@@ -338,3 +338,6 @@ def shop(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
     mailbox = Mailbox()
     vars(wiring.ports()).update(quotes=Quotes(checkout), mailer=mailbox)  # type: ignore[arg-type]
     return Shop(table, shelf, OrderStore(table), checkout, mailbox)
+
+
+service = shop  # the name by which the tests of all services know it

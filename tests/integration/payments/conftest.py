@@ -42,6 +42,9 @@ def till(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch) ->
     shared.reset()
 
 
+service = till  # the name by which the tests of all services know it
+
+
 @pytest.fixture
 def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
     found = Faults()

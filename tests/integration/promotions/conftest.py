@@ -140,3 +140,6 @@ def desk(make_table: Callable[[str], Table], monkeypatch: pytest.MonkeyPatch, no
     for module in (api, clock, sweeper):
         monkeypatch.setattr(module, "utc_now", lambda: found.now)
     return found
+
+
+service = desk  # the name by which the tests of all services know it

@@ -22,6 +22,7 @@ from infra.contract.events import Subscription
 from mercato import aws
 from mercato.errors import TransientError
 from mercato.events import envelope
+from mercato.events.consumer import Consumer
 from mercato.store.dynamo import Table
 from ops.dead_letters import reader
 from ops.dead_letters.message import Selection
@@ -29,23 +30,14 @@ from ops.dead_letters.queues import find_dead_letter_queue
 from ops.dead_letters.redrive import Instruction, Redrive, redrive_queue
 from ops.scans import Scans
 from ops.wiring import Ports
-from tests.integration.carts.conftest import service as carts  # noqa: F401 - fixtures, by the service's name
-from tests.integration.documents.conftest import desk as documents  # noqa: F401
-from tests.integration.inventory.conftest import shop as inventory  # noqa: F401
-from tests.integration.notifications.conftest import service as notifications  # noqa: F401
-from tests.integration.ops.conftest import scribe as ops  # noqa: F401
+from tests.integration.ops.conftest import scribe as ops  # noqa: F401 - which hears, unlike the desk of the other tests
 from tests.integration.ops.post_office import PostOffice
-from tests.integration.orders.conftest import shop as orders  # noqa: F401
-from tests.integration.payments.conftest import till as payments  # noqa: F401
-from tests.integration.products.conftest import service as products  # noqa: F401
-from tests.integration.redelivery.givens import GIVEN, SEQUENCE, moment_of
-from tests.integration.redelivery.own_queues import OWN_QUEUES, OwnQueue, modules_with_consumers
-from tests.integration.shipping.conftest import service as shipping  # noqa: F401
-from tests.integration.users.conftest import service as users  # noqa: F401
-from tests.integration.users.conftest import service_without_keys, settings  # noqa: F401
-from tests.kit import aws_events
+from tests.kit import aws_events, cases
+from tests.kit.cases import SEQUENCE, OwnQueue
+from tests.kit.template import resources_of_type
 
 SUBSCRIPTIONS = events.subscriptions()
+OWN_QUEUES = cases.collect("OWN_QUEUES", OwnQueue)
 
 
 class NoAudit:
@@ -145,7 +137,7 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
     monkeypatch.setattr(reader, "_WAIT", 0)
     service = request.getfixturevalue(subscription.service)
     post = Post(subscription, service, machine)
-    data = GIVEN[subscription.queue, subscription.event_type](service)
+    data = cases.heard_of(subscription).given(service)
     event = event_of(subscription, data, moment_of(service, noon))
     post.office.put(f"{post.name}-dlq", json.dumps({"detail": event}), reason="retries-exhausted")
     untouched = post.effects()
@@ -206,16 +198,38 @@ def due_at_the_carrier(service: Any) -> set[str]:
 
 
 def test_every_subscription_is_among_them() -> None:
-    assert {(one.queue, one.event_type) for one in SUBSCRIPTIONS} == set(GIVEN)
+    for subscription in SUBSCRIPTIONS:
+        assert cases.heard_of(subscription)
+    assert {(one.queue, one.event_type) for one in SUBSCRIPTIONS} == set(cases.heard())
 
 
 def test_every_consumer_is_among_them() -> None:
     tested = {one.module for one in SUBSCRIPTIONS} | {one.module for one in OWN_QUEUES}
+    untested = sorted(modules_with_consumers() - tested)
+    missing = [cases.to_add(module, "OWN_QUEUES", module.partition(".")[0]) for module in untested]
+    assert not missing, "\n".join(missing)
     assert modules_with_consumers() == tested
+
+
+def modules_with_consumers() -> set[str]:
+    """The handlers' modules of all functions that have a consumer."""
+    functions = resources_of_type("AWS::Serverless::Function").values()
+    modules = {function["Properties"]["Handler"].rpartition(".")[0] for function in functions}
+    return {
+        module
+        for module in modules
+        if any(isinstance(value, Consumer) for value in vars(importlib.import_module(module)).values())
+    }
 
 
 def away(*_: object) -> None:
     raise TransientError("SQS is away")
+
+
+def moment_of(service: Any, noon: datetime) -> datetime:
+    """The event's time: the service's own, where a test sets it."""
+    found: datetime = getattr(service, "now", noon)
+    return found
 
 
 def event_of(subscription: Subscription, data: dict[str, Any], at: datetime) -> dict[str, Any]:
