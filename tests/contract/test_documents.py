@@ -20,6 +20,7 @@ EXAMPLES = {
         "functions/gifts/gifts",
         "functions/gifts/requirements.txt",
         "functions/gifts/gifts/__init__.py",
+        "functions/gifts/gifts/py.typed",
         "functions/gifts/gifts/events.py",
         "functions/gifts/gifts/wiring.py",
         "functions/gifts/gifts/api.py",

@@ -292,7 +292,7 @@ def new_messages() -> int:
 
 
 def test_short_runs_come_to_the_last_customer(sold_out: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each looks at what the run before it told, and not at all that were told before."""
+    """A run spends no time on those who were told before."""
     everyone = ["anna", "bob", "cleo", "dora", "emil", "fritz"]
     waits(sold_out, *everyone)
     boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications")

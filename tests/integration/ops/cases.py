@@ -9,12 +9,12 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 
+from infra.contract.events import publications
 from mercato.breaker import Circuits, Policy
 from mercato.breaker.store import DynamoStore
 from mercato.events import Event
 from mercato.http import View
 from mercato.store.dynamo import Table
-from ops.consumers import consumer as journal
 from ops.health.probe import Probe
 from ops.health.store import ProbeStore
 from ops.journal.store import Journal, Position
@@ -155,7 +155,7 @@ REFUSED_ELSEWHERE = (
 # ---- events
 
 
-HEARD = tuple(Heard("ops", event_type) for event_type in journal.subscriptions)
+HEARD = tuple(Heard("ops", publication.model.TYPE) for publication in publications())
 
 # ---- items of lists
 

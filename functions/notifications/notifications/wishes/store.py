@@ -4,8 +4,8 @@ pk=PRODUCT#<product>  sk=STOCK                    available and sequence of inve
                                                   product is discontinued
 pk=PRODUCT#<product>  sk=WISH#<asked at>#<user>   a wish; the oldest is first
 pk=PRODUCT#<product>  sk=LOT#<event>              how many wishes of the event are still to be told; expires
-pk=PRODUCT#<product>  sk=TOLD#<event>#<user>      a wish that was told, with the id of its notification, until another
-                                                  run has seen that its e-mail is sent; expires
+pk=PRODUCT#<product>  sk=TOLD#<event>#<user>      a wish that was told, with the id of its notification, until its
+                                                  e-mail is sent; expires
 pk=USER#<user>        sk=WISH#<product>           the same wish, for its customer
 pk=USER#<user>        sk=WISHES                   how many wishes the customer has
 pk=ADDRESS#<digest>   sk=WISH#<product>           in place of the count, for a guest: that this address waits
@@ -206,12 +206,12 @@ class WishStore:
         return Told.NOW
 
     def list_told(self, product_id: str, event_id: str) -> list[tuple[str, str]]:
-        """The users, and the ids of their notifications, that a lot has told and not forgotten."""
+        """The users, and the ids of their notifications, that a lot has told and whose e-mail is not sent yet."""
         items = self._table.query_all(_product(product_id), KeyRange(prefix=f"TOLD#{event_id}#"))
         return [(item["user_id"], item["notification_id"]) for item in items]
 
     def forget_told(self, product_id: str, event_id: str, user_id: str) -> None:
-        """Takes a user whose e-mail needs nothing more off that list. Idempotent."""
+        """Takes a user off that list. Idempotent."""
         self._table.write(dynamo.delete(_product(product_id), f"TOLD#{event_id}#{user_id}"))
 
     def _lot(self, level: Level, stock: Stock) -> Lot | None:

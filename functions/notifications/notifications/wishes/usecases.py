@@ -45,8 +45,8 @@ def follow_stock(level: Level, ports: Ports, now: datetime, has_time: Callable[[
     Returns False if time runs out before the last. One e-mail that cannot be sent now delays no other; then raises
     TransientError, so that the event comes again after a pause. So it does where time runs out and no e-mail was sent.
 
-    Each run looks again at what the run before it told. What is sent leaves the list, so that no run spends its time on
-    all that were told before.
+    Each run looks again at the customers whose e-mail could not be sent. The others leave that list, so that no run
+    spends its time on all that were told before.
     """
     lot = ports.wishes.follow_stock(level, now)
     if lot is None:
@@ -56,9 +56,7 @@ def follow_stock(level: Level, ports: Ports, now: datetime, has_time: Callable[[
     for user_id, notification_id in ports.wishes.list_told(level.product_id, level.event_id):
         if not has_time():
             return _go_on_later(done, late)
-        if _send_told(user_id, notification_id, ports, now, late):
-            ports.wishes.forget_told(level.product_id, level.event_id, user_id)
-            done += 1
+        done += _send_told(lot, user_id, notification_id, ports, now, late)
     left = lot.left
     for wish in ports.wishes.iterate(lot.product_id, now):
         if not left:
@@ -100,20 +98,23 @@ def _tell(wish: Wish, lot: Lot, at: datetime, ports: Ports, now: datetime, late:
     notification = compose(contact, preferences, trigger, text)
     told = ports.wishes.tell(wish, lot, notification, now)
     if told is Told.NOW:
-        _send_told(wish.user_id, notification.notification_id, ports, now, late)
+        _send_told(lot, wish.user_id, notification.notification_id, ports, now, late)
     return told
 
 
-def _send_told(user_id: str, notification_id: str, ports: Ports, now: datetime, late: list[TransientError]) -> bool:
-    """Returns False if the e-mail cannot be sent now."""
+def _send_told(
+    lot: Lot, user_id: str, notification_id: str, ports: Ports, now: datetime, late: list[TransientError]
+) -> bool:
+    """Takes the customer off the list of those who are told and have no e-mail yet. False if it cannot be sent now."""
     try:
         contact, _ = ports.store.find_reader(user_id)
         if contact is not None:
             send(ports.store.get_notification(user_id, notification_id), contact, ports, now)
     except ReaderGone:
-        return True
+        pass  # the customer has left, and needs no e-mail
     except TransientError as error:
         log.warning("e-mail of a wish not sent yet", extra={"user_id": user_id, "reason": str(error)})
         late.append(error)
         return False
+    ports.wishes.forget_told(lot.product_id, lot.event_id, user_id)
     return True
