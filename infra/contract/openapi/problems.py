@@ -34,6 +34,7 @@ from mercato.http.response import status_of
 from mercato.store.dynamo import InvalidCursor
 
 _TRANSLATED = ("mercato.peers.client", "mercato.store.dynamo")
+_OF_AWS = "mercato.aws."  # its methods are botocore's, whatever they are called
 
 Problems = dict[int, set[type[DomainError]]]
 
@@ -108,7 +109,7 @@ def _things_named_in(function: FunctionType, methods: dict[str, list[FunctionTyp
                 yield thing
         elif isinstance(thing, FunctionType) and _is_ours(thing):
             yield inspect.unwrap(thing)
-        elif thing is None and isinstance(node, ast.Attribute):
+        elif thing is None and isinstance(node, ast.Attribute) and not function.__module__.startswith(_OF_AWS):
             yield from methods.get(node.attr, [])
             yield from _methods_of_the_layer(node.attr, names)
 
