@@ -48,6 +48,14 @@ def test_an_id_longer_than_any_of_ours_is_404_and_never_reaches_the_store() -> N
     assert call("GET", f"/api/things/{'x' * 201}")[0] == 404
 
 
+@pytest.mark.parametrize("dots", [".", "..", "%2E%2E", "%2e."])
+def test_a_dot_segment_is_no_id(dots: str) -> None:
+    """Passed on in the path of a call to a peer, it would lead to another of the peer's routes."""
+    assert call("GET", f"/api/things/{dots}")[0] == 404
+    assert call("GET", f"/api/things/{dots}/parts/1")[0] == 404
+    assert call("GET", f"/api/things/..{dots}")[0] == 200
+
+
 def test_a_known_path_with_another_method_is_405_and_says_which_it_takes() -> None:
     status, body, headers = call("PATCH", "/api/things/1")
     assert (status, headers["Allow"], body["allow"]) == (
