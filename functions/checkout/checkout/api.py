@@ -22,7 +22,19 @@ from checkout.views import (
 from checkout.wiring import ports
 from mercato.clock import utc_now
 from mercato.guests import guest_of
-from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Body, Created, IdempotencyKey, SourceAddress
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PEER,
+    PUBLIC,
+    WATCH,
+    App,
+    Body,
+    Created,
+    IdempotencyKey,
+    SourceAddress,
+    located,
+)
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -71,9 +83,9 @@ def open_guest_checkout(
         cart = Cart(id=guest_id, version=wanted.cart_version)
         session = Session(id=asked.id, customer_id=guest_id, lines=lines, cart=cart, **wanted.given())
         shown = usecases.start(session, source, ports().checkouts, ports().till, now)
-        return Created(CheckoutView.of(shown), f"/api/checkouts/guests/{cart_id}/{session.id}")
+        return Created(CheckoutView.of(shown), location="")  # it holds the cart's secret id, which is not to be stored
 
-    return answer_once(asked, ports().table, now, write)
+    return located(answer_once(asked, ports().table, now, write), f"/api/checkouts/guests/{cart_id}/{asked.id}")
 
 
 @app.get("/api/checkouts/guests/{cart_id}/{checkout_id}", role=PUBLIC, capability="cart_id", limit=WATCH)
