@@ -105,6 +105,13 @@ def test_a_peer_calls_on_behalf_of_a_user() -> None:
     assert function_url("/api/peers", **{"x-user-id": "user-9"})[0] == 401
 
 
+@pytest.mark.parametrize("pages", ["shop-storefront-pages", "shop-console-pages"])
+def test_pages_call_what_is_public_alone(pages: str) -> None:
+    """They serve everybody: one that is taken over, or misled, must reach no customer's data."""
+    assert function_url("/api/peers", peer=pages, **{"x-user-id": "user-9"})[0] == 403
+    assert function_url("/api/things", "limit=3", peer=pages)[0] == 200
+
+
 def test_a_domain_error_is_a_problem_document() -> None:
     status, problem, headers = call("GET", "/api/errors/conflict", headers={"X-Request-Id": "request-0001"})
     assert (status, headers["Content-Type"]) == (409, "application/problem+json")

@@ -304,7 +304,11 @@ def _bind_cursor(
 
 
 def _authorize(route: Route, caller: Caller) -> None:
-    if PUBLIC in route.roles or caller.role in route.roles:
+    if PUBLIC in route.roles:
+        return
+    if caller.is_page:
+        raise Forbidden("Pages call what is public alone, for guests.")
+    if caller.role in route.roles:
         return
     if caller.role is ADMIN and CUSTOMER in route.roles:
         return
