@@ -18,7 +18,9 @@ from infra.mesh import compiled, envoy, policy
 from infra.paths import ROOT
 from mercato.http import PEER, PUBLIC
 from mercato.http.app import _compile
+from mercato.http.auth import caller_of
 from tests.contract.test_stacks import STACKS, expanded
+from tests.kit import aws_events
 from tests.kit.routes import all_routes
 from tests.kit.template import OF_THE_MESH, decided, load_template, rendered
 
@@ -91,6 +93,21 @@ def test_each_listed_call_is_a_route_that_peers_may_call() -> None:
         if call.path != "/health"
     }
     assert listed <= open_to_peers
+
+
+@pytest.mark.parametrize("identity", ["storefront", "console"])
+def test_pages_call_what_is_public_alone_also_without_the_mesh(identity: str) -> None:
+    """A service refuses all else to them by the name of their function (mercato.http.auth)."""
+    public = {(one.service, one.route.method, one.route.path) for one in ROUTES if PUBLIC in one.route.roles}
+    listed = {
+        (service, call.method, call.path) for service, calls in POLICY.calls_of(identity).items() for call in calls
+    }
+    assert listed <= public
+    functions = [load_template()["Resources"][name]["Properties"] for name in POLICY.identities[identity].functions]
+    for function in functions:
+        session = function["FunctionName"]["Fn::Sub"].replace("${Shop}", "shop")
+        event = aws_events.url_request("GET", "/api/products", peer=session)
+        assert caller_of(event).is_page, session
 
 
 def test_all_else_of_the_api_is_denied() -> None:

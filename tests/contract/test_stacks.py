@@ -153,6 +153,12 @@ def test_the_access_log_has_who_what_and_how_and_no_path_that_may_hold_a_capabil
     assert set(values.values()) & {"$context.path", "$context.requestOverride.path.proxy"} == set()
 
 
+def test_no_trace_has_the_url_of_a_request_to_the_api() -> None:
+    """API Gateway's segments in X-Ray have it whole: links of guests, and the addresses by which staff finds people."""
+    [stage] = [found for found in expanded("infra/api.yaml").values() if found["Type"] == "AWS::ApiGateway::Stage"]
+    assert stage["Properties"]["TracingEnabled"] is False
+
+
 def test_a_failing_authorizer_rings_although_its_status_is_changed() -> None:
     """API Gateway counts a response whose status was changed as a 4xx."""
     template = load_template("infra/api.yaml")["Resources"]

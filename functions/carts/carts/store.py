@@ -149,7 +149,9 @@ class Carts:
             except ConditionFailed:
                 raise CartMoved from None
 
-        retry_on_conflict(load, write, conflict=CartMoved, attempts=_ATTEMPTS)
+        retry_on_conflict(
+            load, write, conflict=CartMoved, attempts=_ATTEMPTS, exhausted="the cart to be watched changes too often"
+        )
 
     def load_customers(self, cart_id: str, customer_id: str, now: datetime) -> Cart:
         """Returns an empty cart for a customer without one. Raises AccountClosed."""

@@ -19,6 +19,7 @@ from mercato.store.retry import retry_on_conflict
 
 _GUEST = "guest-"
 _ATTEMPTS = 8
+_TOO_OFTEN = "the cart changes too often"  # without its id, which grants access to a guest's: the log has this text
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _put(
             cart = carts.load_again(cart, now)
         else:
             return _with_stock(after, offer, carts)
-    raise TransientError(f"the cart {cart.cart_id}, or the price of {product_id}, changes too often")
+    raise TransientError(f"{_TOO_OFTEN}, or so does the price of {product_id}")
 
 
 def _quantity(held: Line | None, wanted: int | Addition) -> int:
@@ -129,7 +130,7 @@ def remove_item(cart: Cart, product_id: str, carts: Carts, now: datetime) -> Car
         write,
         conflict=CartMoved,
         attempts=_ATTEMPTS,
-        exhausted=f"the cart {cart.cart_id} changes too often",
+        exhausted=_TOO_OFTEN,
         seen=cart,
     )
 
@@ -151,7 +152,7 @@ def merge_carts(guest_id: str, cart: Cart, carts: Carts, now: datetime) -> Cart:
         if not carts.move_lines(guest_id, cart, moves, now):
             conflicts += 1
             if conflicts == _ATTEMPTS:
-                raise TransientError(f"the carts {guest_id} and {cart.cart_id} change too fast to be merged")
+                raise TransientError(f"{_TOO_OFTEN} to be merged")
     return carts.load_customers(cart.cart_id, cart.customer_id, now)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from checkout import usecases
-from checkout.domain import Cart, GoodsNotNamed, Line, Session, merge
+from checkout.domain import KEPT_FOR, Cart, GoodsNotNamed, Line, Session, merge
 from checkout.views import (
     ChangeCheckout,
     ChangeTaxes,
@@ -20,7 +22,19 @@ from checkout.views import (
 from checkout.wiring import ports
 from mercato.clock import utc_now
 from mercato.guests import guest_of
-from mercato.http import ADMIN, CUSTOMER, PEER, PUBLIC, WATCH, App, Created, IdempotencyKey, SourceAddress
+from mercato.http import (
+    ADMIN,
+    CUSTOMER,
+    PEER,
+    PUBLIC,
+    WATCH,
+    App,
+    Body,
+    Created,
+    IdempotencyKey,
+    SourceAddress,
+    located,
+)
 from mercato.http.auth import Caller
 from mercato.http.health import table_and_queue
 from mercato.http.idempotency import Keyed, answer_once
@@ -29,12 +43,17 @@ app = App("checkout", health=table_and_queue)
 handler = app.handler
 
 
+def _keyed(route: str, caller: Caller, key: str, wanted: Body) -> Keyed:
+    """The answer has the buyer's addresses, so it is gone when the checkout is."""
+    return replace(Keyed.read(route, caller, key, wanted), kept=KEPT_FOR)
+
+
 @app.post("/api/checkouts", role=CUSTOMER)
 def open_checkout(
     wanted: OpenCheckout, caller: Caller, key: IdempotencyKey, source: SourceAddress
 ) -> Created[CheckoutView]:
     """Opens a checkout for a cart or for lines. It is kept for a day after its last change."""
-    now, asked = utc_now(), Keyed.read("POST /api/checkouts", caller, key, wanted)
+    now, asked = utc_now(), _keyed("POST /api/checkouts", caller, key, wanted)
 
     def write() -> Created[CheckoutView]:
         cart = wanted.as_cart()
@@ -57,16 +76,16 @@ def open_guest_checkout(
 ) -> Created[CheckoutView]:
     """Opens a checkout for a guest's cart. The order needs the guest's e-mail address as its contact."""
     now, guest_id = utc_now(), guest_of(cart_id)
-    asked = Keyed.read(f"POST /api/checkouts/guests/{cart_id}", caller, key, wanted)
+    asked = _keyed(f"POST /api/checkouts/guests/{cart_id}", caller, key, wanted)
 
     def write() -> Created[CheckoutView]:
         lines = usecases.lines_of_guest(cart_id, wanted.cart_version, ports().carts)
         cart = Cart(id=guest_id, version=wanted.cart_version)
         session = Session(id=asked.id, customer_id=guest_id, lines=lines, cart=cart, **wanted.given())
         shown = usecases.start(session, source, ports().checkouts, ports().till, now)
-        return Created(CheckoutView.of(shown), f"/api/checkouts/guests/{cart_id}/{session.id}")
+        return Created(CheckoutView.of(shown), location="")  # it holds the cart's secret id, which is not to be stored
 
-    return answer_once(asked, ports().table, now, write)
+    return located(answer_once(asked, ports().table, now, write), f"/api/checkouts/guests/{cart_id}/{asked.id}")
 
 
 @app.get("/api/checkouts/guests/{cart_id}/{checkout_id}", role=PUBLIC, capability="cart_id", limit=WATCH)

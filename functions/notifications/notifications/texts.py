@@ -13,6 +13,7 @@ from mercato.languages import Language
 from mercato.money import Money
 from mercato.telemetry import metrics
 from mercato.telemetry.logs import log
+from mercato.text import greeting_name
 from notifications.domain import Text
 from notifications.rendering import fill
 from notifications.sms_parts import parts_of
@@ -35,11 +36,11 @@ class Content:
 
 
 def write(content: Content, reader: str, language: Language, wording: Wording | None = None) -> Text:
-    """`reader` is the customer's own name, and is put on one line. A `wording` of staff's that cannot be filled is
+    """`reader` is the name by which the reader is greeted. A `wording` of staff's that cannot be filled is
     replaced by the built-in one: no text stops a message.
     """
     speech, built_in = SPEECHES[language], WORDINGS[language][content.name]
-    values = {**content.fields(speech), "name": one_line(reader) or speech.nameless}
+    values = {**content.fields(speech), "name": greeting_name(reader) or speech.nameless}
     try:
         return _filled(wording or built_in, values, language)
     except (KeyError, ValueError) as error:

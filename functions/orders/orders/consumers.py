@@ -25,7 +25,9 @@ class AboutOrder(Reads):
     order_id: str
 
 
-class OrderCreated(AboutOrder):
+class PlacedOrder(AboutOrder):
+    """An order that was created or confirmed."""
+
     customer_id: str = ""
 
 
@@ -106,17 +108,12 @@ def follow_claim(_: Event, claimed: OrderClaimed) -> None:
 
 
 @consumer.on("order.created")
-def start_saga(_: Event, created: OrderCreated) -> None:
-    """The order of a guest also gets its link mailed, and may be claimed by an account that has its address already,
-    also while the mail cannot be sent.
-    """
+def start_saga(_: Event, created: PlacedOrder) -> None:
+    """The order of a guest also gets its link mailed."""
     usecases.start_workflow(created.order_id, orders=ports().orders, workflows=ports().workflows, now=utc_now())
     if is_guest(created.customer_id):
         orders, mailer, shop_url = ports().orders, ports().mailer, ports().mail.shop_url
-        try:
-            guests.mail_link(created.order_id, shop_url, orders=orders, mailer=mailer, now=utc_now())
-        finally:
-            guests.claim_late(created.order_id, orders=orders, now=utc_now())
+        guests.mail_link(created.order_id, shop_url, orders=orders, mailer=mailer, now=utc_now())
 
 
 @consumer.on("order.cancellation_requested")
@@ -141,10 +138,22 @@ def _wake_saga(order_id: str) -> None:
     usecases.wake_saga(order_id, orders=ports().orders, sagas=ports().sagas, now=utc_now())
 
 
-@consumer.on("order.confirmed", "order.cancelled", "order.refunded", "order.needs_attention")
+@consumer.on("order.cancelled", "order.refunded", "order.needs_attention")
 def sum_order(_: Event, moved: AboutOrder) -> None:
-    """Not at order.created, before which no saga starts: each order has one of these within its saga's first minute."""
+    """Not at order.created, before which no saga starts: each order has one of these, or order.confirmed, within its
+    saga's first minute.
+    """
     ports().day_sums.sum_order(moved.order_id)
+
+
+@consumer.on("order.confirmed")
+def sum_and_claim(_: Event, confirmed: PlacedOrder) -> None:
+    """An account that has the guest's address already has the order from here on, and no sooner: else whoever orders
+    with an address would learn from the order's link, for nothing, whether it has an account.
+    """
+    ports().day_sums.sum_order(confirmed.order_id)
+    if is_guest(confirmed.customer_id):
+        guests.claim_late(confirmed.order_id, orders=ports().orders, now=utc_now())
 
 
 @consumer.on("payment.completed")

@@ -101,8 +101,8 @@ def claim_orders(
     """The account's owner has proved access to the mailbox: the orders of guests with this address are the account's.
 
     Each is claimed once, by a fact in its own stream, also while it is cancelled or shipped. The claimant is noted
-    first, so that an order that is placed meanwhile sees it (claim_late). Idempotent: what is claimed is listed no
-    more. Returns False if time runs out before the last order.
+    first, so that an order that is placed meanwhile sees it once it is confirmed (claim_late). Idempotent: what is
+    claimed is listed no more. Returns False if time runs out before the last order.
     """
     if orders.has_left(customer_id):
         return True
@@ -125,7 +125,7 @@ def has_ordered_since(email: str, moment: datetime, *, orders: GuestOrders) -> b
 
 
 def claim_late(order_id: str, *, orders: GuestOrders, now: datetime) -> None:
-    """Claims a new order whose address an account has already."""
+    """Claims a confirmed order whose address an account has already."""
     contact = orders.find_contact(order_id)
     claimant = orders.find_claimant(links.address_digest(contact.email)) if contact else None
     if claimant:

@@ -9,7 +9,7 @@ Contact of a guest's order, erased with the address: pk=order#<id>, sk=CONTACT; 
 `links_given` of its links that peers gave.
 Link of a guest's order: pk=LINK#<digest of the token>, sk=LINK.
 Orders of guests that no account has claimed, by address: pk=GUEST#<digest of the address>, sk=ORDER#<id>. The account
-that claims them: the same pk, sk=CLAIMANT.
+that claims them, until it is closed: the same pk, sk=CLAIMANT. Its digest: pk=CUSTOMER#<customer>, sk=CLAIMS.
 Closed account: pk=CUSTOMER#<customer>, sk=LEFT; `done_to` is the gsi1sk of the last order that was processed for it.
 A return that waits for staff: orders.open_returns.
 The order of a version of a cart: pk=CUSTOMER#<customer>, sk=CART#<cart>#<version>.
@@ -246,23 +246,35 @@ class OrderStore:
         return str(item["customer_id"]) if item else None
 
     def note_claimant(self, address: str, customer_id: str) -> None:
-        """One account at a time has an address. Raises TransientError while the account that had it before is open: its
-        closing has not come here yet.
+        """One account at a time has an address. A closed one is not noted. Raises TransientError while the account that
+        had the address before is open: its closing has not come here yet.
         """
         before = self.find_claimant(address)
-        if before == customer_id:
-            return
-        if before is not None and not self.has_left(before):
+        if before not in (None, customer_id) and not self.has_left(before):
             raise TransientError("another account has claimed this address and is not closed here yet")
         condition, values = "attribute_not_exists(pk)", {":me": customer_id}
         if before is not None:
             condition, values = "customer_id = :before", values | {":before": before}
+        writes = [
+            dynamo.check(f"CUSTOMER#{customer_id}", "LEFT", "attribute_not_exists(pk)"),
+            dynamo.update(f"GUEST#{address}", "CLAIMANT", "SET customer_id = :me", condition, values=values),
+            dynamo.put({"pk": f"CUSTOMER#{customer_id}", "sk": "CLAIMS", "address": address}),
+        ]
         try:
-            self._table.write(
-                dynamo.update(f"GUEST#{address}", "CLAIMANT", "SET customer_id = :me", condition, values=values)
-            )
-        except ConditionFailed:
-            raise TransientError("another account claims this address at the same time") from None
+            self._table.transact(writes)
+        except ConditionFailed as failed:
+            if failed.index:
+                raise TransientError("another account claims this address at the same time") from None
+
+    def forget_claim(self, customer_id: str) -> None:
+        """Deletes the digest of a closed account's address, by which its orders could be told from it. Idempotent."""
+        noted = self._table.get(f"CUSTOMER#{customer_id}", "CLAIMS")
+        if noted is None:
+            return
+        with suppress(ConditionFailed):  # another account has the address by now
+            mine = {":me": customer_id}
+            self._table.write(dynamo.delete(f"GUEST#{noted['address']}", "CLAIMANT", "customer_id = :me", values=mine))
+        self._table.write(dynamo.delete(f"CUSTOMER#{customer_id}", "CLAIMS"))
 
     def find_address(self, order_id: str) -> Address | None:
         """None for an unknown order, and after the address is erased."""

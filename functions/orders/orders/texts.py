@@ -6,6 +6,7 @@ from dataclasses import field
 
 from mercato.dataclass import dataclass
 from mercato.languages import Language
+from mercato.text import greeting_name
 
 
 @dataclass(frozen=True)
@@ -32,10 +33,12 @@ _GERMAN = Mail(
     "anlegen, finden Sie die Bestellung darin.\n\nMercato",
 )
 _TEXTS = {Language.EN: _ENGLISH, Language.DE: _GERMAN}
+_NAMELESS = {Language.EN: "there", Language.DE: "liebe Kundin, lieber Kunde"}
 
 
 def guest_link(name: str, number: str, shop_url: str, token: str, language: Language | None) -> Mail:
     """In English for an order without a language. The token is behind #, which no server sees."""
-    text = _TEXTS[language or Language.EN]
+    language = language or Language.EN
+    text, greeted = _TEXTS[language], greeting_name(name) or _NAMELESS[language]
     link = f"{shop_url.rstrip('/')}/guest-order#token={token}"
-    return Mail(text.subject, text.body.format(name=" ".join(name.split()), number=number, link=link))
+    return Mail(text.subject, text.body.format(name=greeted, number=number, link=link))

@@ -69,6 +69,8 @@ class Orders(Protocol):
 
     def note_progress(self, customer_id: str, place: str) -> None: ...
 
+    def forget_claim(self, customer_id: str) -> None: ...
+
     def has_left(self, customer_id: str) -> bool: ...
 
     def ids_of(self, customer_id: str, after: str) -> Iterable[tuple[str, str]]: ...
@@ -421,6 +423,7 @@ def forget_customer(customer_id: str, *, orders: Orders, now: datetime, has_time
     that a killed run repeats few orders, which changes nothing.
     """
     place = orders.note_departure(customer_id, now)
+    orders.forget_claim(customer_id)
     for number, (order_id, here) in enumerate(orders.ids_of(customer_id, after=place), 1):
         if not has_time():
             orders.note_progress(customer_id, place)

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from mercato.clock import rfc3339
 from mercato.dataclass import dataclass
+from mercato.text import greeting_name
 from users.one_time_token import OneTimeToken
 
 _SIGNATURE = "\n\nMercato"
@@ -69,5 +70,4 @@ def _link(shop_url: str, page: str, token: OneTimeToken) -> str:
 
 
 def _mail(name: str, subject: str, body: str) -> Mail:
-    """Puts the name, which is its owner's own text, on one line."""
-    return Mail(subject, f"Hello {' '.join(name.split()) or 'there'},\n\n{body}{_SIGNATURE}")
+    return Mail(subject, f"Hello {greeting_name(name) or 'there'},\n\n{body}{_SIGNATURE}")

@@ -190,6 +190,18 @@ EmailAddress = Annotated[
 ]
 
 
+# What mail programs make a link of: an address with // or www, one of a mailbox, and a bare name of a host.
+_LINK = re.compile(r"//|www\.|[@＠]|[^\s.][.。．｡][^\s.\d]{2,}", re.IGNORECASE)
+
+
+def greeting_name(name: str) -> str:
+    """The name on one line, as a mail greets its reader. Empty for one that holds a link: whoever registers an address,
+    or orders with it, chooses the name, and the mail goes to whoever has the address.
+    """
+    greeted = " ".join(name.split())
+    return "" if _LINK.search(greeted) else greeted
+
+
 def _without_what_shows_nothing(text: str) -> str:
     return unicodedata.normalize("NFC", "".join(_with_what_counts(text))).strip(_AROUND)
 

@@ -31,6 +31,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from mercato.clock import wait_in_words
 from mercato.dataclass import dataclass
 from mercato.errors import DomainError, Malformed, MethodNotAllowed, NotFound, TransientError
+from mercato.http.app import is_id
 from mercato.http.request import Request, headers_of, read_request
 from mercato.http.response import accepts_gzip, problem_of
 from mercato.http.validation import describe
@@ -311,7 +312,7 @@ class Pages:
         for route, match in here:
             if route.method == wanted:
                 found = {name: unquote(value) for name, value in match.groupdict().items()}
-                if all(len(value) <= 200 and value.isprintable() for value in found.values()):
+                if all(is_id(value) for value in found.values()):
                     return route, found
         if here and wanted != "GET":
             allowed = sorted({route.method for route, _ in here})

@@ -45,7 +45,8 @@ def read(lines: Iterable[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in lines:
         for pair in line.split(";"):
-            name, _, value = pair.strip().partition("=")
+            # Of blanks only those of HTTP: a browser lets another host set a cookie whose name begins with U+2000.
+            name, _, value = pair.strip(" \t").partition("=")
             if _VALUE.fullmatch(value):
                 found.setdefault(name, value)
     return found

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from mercato.dataclass import dataclass
-from mercato.errors import TransientError, Unauthenticated, problem_slug
+from mercato.errors import NotFound, TransientError, Unauthenticated, problem_slug
 from mercato.http.request import SOURCE_ADDRESS
 from mercato.ids import derived_id
 from mercato.peers.client import PeerUnavailable
@@ -37,7 +37,7 @@ from pages.cookies import (
 
 # The service that answers a guest, by the first part of the path after /api.
 _SERVICES = {"users": "users", "products": "products", "carts": "carts", "shipments": "shipping"}
-# Of these services a guest may ask what is below one path. The rest is for customers, and for peers, as pages are.
+# Of these services a guest may ask what is below one path. The rest is for customers, and for peers that are no pages.
 _GUESTS = {
     ("checkouts", "guests"): "checkout",
     ("orders", "guests"): "orders",
@@ -100,7 +100,11 @@ class Refused(Exception):
 
 
 def path(*parts: str, **query: Any) -> str:
-    """/api/… with each part quoted, and the query's values that are not empty."""
+    """/api/… with each part quoted, and the query's values that are not empty. Raises NotFound for a dot segment, which
+    a form's field or a cookie may hold: it would lead to another route.
+    """
+    if any(part in (".", "..") for part in parts):
+        raise NotFound("There is nothing with such an id.")
     asked = {name: value for name, value in query.items() if value not in (None, "")}
     return "/api/" + "/".join(quote(part, safe="") for part in parts) + (f"?{urlencode(asked)}" if asked else "")
 

@@ -3,10 +3,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+import boto3
 import pytest
 
 from carts.usecases import cart_of
+from mercato import aws
 from mercato.peers.client import PeerUnavailable
+from tests.integration.carts.test_watched import ask_as_peer
 
 
 def test_a_customer_has_an_empty_cart_from_the_start(service: Any) -> None:
@@ -192,6 +195,37 @@ def test_touching_a_cart_keeps_all_of_it(service: Any, noon: datetime) -> None:
     assert service.lines() == {"lantern": (1, 1250), "mug": (1, 475)}
     kept = {item["ttl"] for item in service.table.query(f"CART#{cart_of('ada')}").items}
     assert kept == {int((noon + timedelta(days=240 + 90)).timestamp())}
+
+
+@pytest.mark.parametrize("deed", ["put", "add", "remove", "merge", "watch"])
+def test_the_id_of_a_guests_cart_that_changes_too_often_is_in_no_log(
+    service: Any, caplog: pytest.LogCaptureFixture, deed: str
+) -> None:
+    """Another tab changes the cart just before each write."""
+    guest = service.open_guest_cart(lantern=1)
+    service.put("mug", 1)
+    table, busy = boto3.client("dynamodb", "us-east-1"), cart_of("ada") if deed == "merge" else guest
+
+    def change(**_: Any) -> None:
+        key = {"pk": {"S": f"CART#{busy}"}, "sk": {"S": "CART"}}
+        bump = {"version": {"Action": "ADD", "Value": {"N": "1"}}}
+        table.update_item(TableName=service.table.name, Key=key, AttributeUpdates=bump)
+
+    aws.client("dynamodb").meta.events.register("before-call.dynamodb.TransactWriteItems", change)
+    caplog.set_level("INFO")
+    caplog.clear()
+    item = f"/guests/{guest}/items/lantern"
+
+    answers = {
+        "put": lambda: service.call("PUT", item, {"quantity": 2}, user=None),
+        "add": lambda: service.call("POST", item, {"quantity": 2}, user=None, key="key-1"),
+        "remove": lambda: service.call("DELETE", item, user=None),
+        "merge": lambda: service.call("POST", "/merge", {"guest_cart_id": guest}),
+        "watch": lambda: ask_as_peer("PUT", f"/api/carts/guests/{guest}/watch"),
+    }
+
+    assert answers[deed]()[0] == 503
+    assert guest not in str([vars(record) for record in caplog.records])
 
 
 def test_the_id_of_a_guests_cart_is_in_no_log(service: Any, caplog: pytest.LogCaptureFixture) -> None:

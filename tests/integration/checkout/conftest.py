@@ -199,9 +199,12 @@ class Desk:
         body = {"lines": lines, "shipping_address": address} | given
         return _answer(api.handler(aws_events.url_request("POST", "/api/checkouts/prices", body, peer="orders"), None))
 
+    def items(self) -> list[Item]:
+        """All items in the service's table."""
+        return list(map(from_item, boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]))
+
     def sessions(self) -> list[Item]:
-        items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.table.name)["Items"]
-        return [item for item in map(from_item, items) if item["sk"] == "SESSION"]
+        return [item for item in self.items() if item["sk"] == "SESSION"]
 
     def wait(self, **duration: int) -> None:
         self.now += timedelta(**duration)

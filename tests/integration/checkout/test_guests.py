@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import zlib
 from typing import Any
 
 import pytest
 
+from checkout import api
 from mercato.guests import guest_of
 from tests.integration.checkout.conftest import ADDRESS, CART, GUEST_CART, Desk, pounds
+from tests.kit import aws_events
 
 GUEST = guest_of(GUEST_CART)
 
@@ -75,9 +78,22 @@ def test_the_cart_s_secret_id_is_neither_stored_nor_logged(
     desk.call("DELETE", f"/guests/{GUEST_CART}/{checkout_id}", user="")
 
     assert secret not in str([vars(record) for record in caplog.records])
-    sessions = [item for item in desk.sessions() if item["customer_id"] == GUEST]
-    assert len(sessions) == 1
-    assert secret not in json.dumps(sessions)
+    stored = desk.items()
+    assert {item["sk"] for item in stored} == {"SESSION", "IDEMPOTENCY"}
+    assert secret not in str(stored)
+    assert not [item for item in stored if "body" in item and secret.encode() in zlib.decompress(item["body"])]
+
+
+def test_a_repeated_request_of_a_guest_is_answered_with_where_the_checkout_is(desk: Desk) -> None:
+    wanted = {"cart_version": CART["version"]}
+    path = f"/api/checkouts/guests/{GUEST_CART}"
+    event = aws_events.rest_request("POST", path, wanted, user=None, headers={"Idempotency-Key": "key-1"})
+    first, again = api.handler(event, None), api.handler(event, None)
+
+    assert (again["statusCode"], again["headers"]["Idempotent-Replayed"]) == (201, "true")
+    assert again["body"] == first["body"]
+    location = f"{path}/{json.loads(first['body'])['checkout_id']}"
+    assert [answer["headers"]["Location"].endswith(location) for answer in (first, again)] == [True, True]
 
 
 def test_a_cart_that_has_changed_and_one_that_is_gone_open_nothing(desk: Desk) -> None:

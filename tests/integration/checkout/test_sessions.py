@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -108,6 +109,18 @@ def test_a_checkout_is_its_buyer_s_own_and_ends_a_day_after_its_last_change(desk
     desk.wait(hours=1)
     assert desk.call("GET", path)[0] == 404
     assert desk.call("PATCH", path, {"version": 2, "service": "standard"})[0] == 404
+
+
+def test_no_address_is_kept_for_longer_than_a_day_after_the_last_change(desk: Desk) -> None:
+    """Nor in the answer to a repeated request. Once that is gone, the same key opens a checkout that is there."""
+    first, _ = desk.open(), desk.open_guests()
+    assert desk.open() == first
+    a_day_later = int((desk.now + timedelta(days=1)).timestamp())
+    assert [item["ttl"] for item in desk.items()] == [a_day_later] * 4  # two checkouts, and their answers
+
+    desk.wait(days=1)
+
+    assert desk.call("GET", f"/{desk.open()['checkout_id']}")[0] == 200
 
 
 def test_a_cart_that_has_changed_is_refused_and_says_its_version(desk: Desk) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused
-from mercato.clock import rfc3339
+from mercato.clock import rfc3339, utc_now
 from orders import api, consumers, links
 from orders.facts import OrderClaimed
 from orders.store import OrderStore
@@ -45,6 +45,12 @@ def placed(shop: Shop) -> tuple[str, str]:
 
 def created(shop: Shop, order_id: str) -> list[Any]:
     return shop.hear(PLACED, {"order_id": order_id, "customer_id": GUEST})
+
+
+def confirmed(shop: Shop, order_id: str) -> list[Any]:
+    """The order is paid for, and orders hears that it is confirmed."""
+    shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
+    return shop.hear("order.confirmed", {"order_id": order_id, "customer_id": GUEST})
 
 
 def verify(shop: Shop, user: str = "cust-1", email: str | None = "ada@example.com") -> list[Any]:
@@ -426,14 +432,38 @@ def test_another_address_and_an_event_without_one_claim_nothing(shop: Shop) -> N
     assert opened(shop, token)[0] == 200
 
 
-def test_an_order_that_is_placed_after_the_address_was_verified_is_the_account_s_too(shop: Shop) -> None:
+def test_an_order_that_is_placed_after_the_address_was_verified_is_the_account_s_once_it_is_confirmed(
+    shop: Shop,
+) -> None:
     verify(shop)
-    order_id, _ = placed(shop)
+    order_id, token = placed(shop)
+    assert created(shop, order_id) == []
+    assert opened(shop, token)[0] == 200
 
-    assert created(shop, order_id) == created(shop, order_id) == []
+    assert confirmed(shop, order_id) == confirmed(shop, order_id) == []
 
     assert shop.order(order_id).customer_id == "cust-1"
-    assert [event["type"] for event in shop.announced(order_id)] == [PLACED, "order.claimed"]
+    assert [event["type"] for event in shop.announced(order_id)] == [PLACED, "order.confirmed", "order.claimed"]
+    assert opened(shop, token)[0] == 404
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+def test_an_order_that_is_not_paid_for_tells_nobody_whether_its_address_has_an_account(
+    shop: Shop, has_account: bool
+) -> None:
+    """A stranger orders with the address, and a card that is never good."""
+    if has_account:
+        verify(shop)
+    order_id, token = placed(shop)
+    created(shop, order_id)
+    error = {"Error": "PaymentDeclined", "Cause": "{}"}
+    shop.task("CancelOrder", order_id=order_id, step="AuthorizePayment", error=error)
+    assert shop.hear("order.cancelled", {"order_id": order_id, "customer_id": GUEST}) == []
+
+    status, order, _ = opened(shop, token)
+
+    assert (status, order["status"], order["customer_id"]) == (200, "cancelled", GUEST)
+    assert shop.call("GET", "/api/orders")[1]["items"] == []
 
 
 def test_an_order_is_the_account_s_also_while_its_mail_cannot_be_sent(shop: Shop) -> None:
@@ -442,6 +472,7 @@ def test_an_order_is_the_account_s_also_while_its_mail_cannot_be_sent(shop: Shop
     shop.mailbox.failures = [MailNotSent("busy")]
 
     assert len(created(shop, order_id)) == 1
+    assert confirmed(shop, order_id) == []
     assert shop.order(order_id).customer_id == "cust-1"
 
     assert created(shop, order_id) == []
@@ -459,7 +490,7 @@ def test_two_accounts_cannot_both_claim(shop: Shop) -> None:
     assert verify(shop, "cust-2") == []
     assert shop.order(order_id).customer_id == "cust-1"
     second = shop.place_for_guest("second")[1]["order"]["order_id"]
-    assert created(shop, second) == []
+    assert created(shop, second) == confirmed(shop, second) == []
     assert shop.order(second).customer_id == "cust-2"
     assert verify(shop, "cust-1") == []  # an event that comes again after the closing
     assert shop.order(second).customer_id == "cust-2"
@@ -488,6 +519,30 @@ def test_the_closing_of_the_account_erases_the_contact_and_the_address_of_what_i
     assert shop.announced(order_id)[-1]["data"] == {"order_id": order_id, "customer_id": "cust-1", "guest_id": GUEST}
     assert created(shop, order_id) == []  # nobody is left to write to
     assert len(shop.mailbox.sent) == 1
+
+
+@pytest.mark.parametrize("call", range(4))
+def test_the_closing_of_the_account_leaves_no_digest_of_its_address(shop: Shop, call: int) -> None:
+    """By it, whoever knows the address could tell which of the anonymised orders were the account's."""
+    interrupter = Interrupter()
+    interrupter.at(call, lambda: shop.hear("user.closed", {"user_id": "cust-1"}))
+
+    assert verify(shop) == []
+
+    assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
+    assert links.address_digest("ada@example.com") not in stored()
+
+
+def test_the_closing_of_an_account_leaves_the_digest_of_the_one_that_has_the_address_since(shop: Shop) -> None:
+    verify(shop)
+    OrderStore(shop.table).note_departure("cust-1", utc_now())  # the closing is heard, and not over yet
+    assert verify(shop, "cust-2") == []
+
+    assert shop.hear("user.closed", {"user_id": "cust-1"}) == []
+
+    order_id, _ = placed(shop)
+    assert created(shop, order_id) == confirmed(shop, order_id) == []
+    assert shop.order(order_id).customer_id == "cust-2"
 
 
 def test_an_order_that_the_closing_did_not_see_yet_is_forgotten_when_its_claim_is_heard(
@@ -612,9 +667,9 @@ def test_whatever_happens_in_the_middle_of_a_claim_each_order_is_claimed_once_an
             assert order.customer_id in ("cust-1", "cust-2")
         case "place":
             late = seen[0][1]["order"]["order_id"]
-            assert created(shop, late) == []
+            assert created(shop, late) == confirmed(shop, late) == []
             assert {order.customer_id, shop.order(late).customer_id} == {"cust-1"}
-    assert re.search("GUEST#[0-9a-f]{64}", stored())
+    assert re.search("GUEST#[0-9a-f]{64}", stored()) or act == "close"
 
 
 @pytest.mark.parametrize("call", range(8))

@@ -82,6 +82,15 @@ def test_the_owner_of_a_taken_address_is_told_by_mail_with_a_way_in(service: "Se
     assert service.log_in(password="an umbrella for ducks").status == 200
 
 
+def test_the_mail_to_an_address_has_no_link_of_who_registered_it(service: "Service") -> None:
+    service.register(name="your parcel waits: https://evil.example/pay")
+    service.deliver()
+
+    ((_, _, body),) = service.mailer.sent
+    assert body.startswith("Hello there,\n\n")
+    assert "evil" not in body
+
+
 def test_nobody_s_mailbox_is_filled_by_registering_again_and_again(service: "Service") -> None:
     service.register()
     for _ in range(5):

@@ -48,6 +48,14 @@ def test_an_id_longer_than_any_of_ours_is_404_and_never_reaches_the_store() -> N
     assert call("GET", f"/api/things/{'x' * 201}")[0] == 404
 
 
+@pytest.mark.parametrize("dots", [".", "..", "%2E%2E", "%2e."])
+def test_a_dot_segment_is_no_id(dots: str) -> None:
+    """Passed on in the path of a call to a peer, it would lead to another of the peer's routes."""
+    assert call("GET", f"/api/things/{dots}")[0] == 404
+    assert call("GET", f"/api/things/{dots}/parts/1")[0] == 404
+    assert call("GET", f"/api/things/..{dots}")[0] == 200
+
+
 def test_a_known_path_with_another_method_is_405_and_says_which_it_takes() -> None:
     status, body, headers = call("PATCH", "/api/things/1")
     assert (status, headers["Allow"], body["allow"]) == (
@@ -95,6 +103,13 @@ def test_a_peer_calls_on_behalf_of_a_user() -> None:
         {"user_id": "user-9", "arn": arn},
     )
     assert function_url("/api/peers", **{"x-user-id": "user-9"})[0] == 401
+
+
+@pytest.mark.parametrize("pages", ["shop-storefront-pages", "shop-console-pages"])
+def test_pages_call_what_is_public_alone(pages: str) -> None:
+    """They serve everybody: one that is taken over, or misled, must reach no customer's data."""
+    assert function_url("/api/peers", peer=pages, **{"x-user-id": "user-9"})[0] == 403
+    assert function_url("/api/things", "limit=3", peer=pages)[0] == 200
 
 
 def test_a_domain_error_is_a_problem_document() -> None:

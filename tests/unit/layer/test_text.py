@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
-from mercato.text import AddressLine, Description, PersonName, ProductName, Reason, Text
+from mercato.text import AddressLine, Description, PersonName, ProductName, Reason, Text, greeting_name
 
 LINE = Text(100)
 LINES = Text(100, at_least=0, lines=True)
@@ -174,3 +174,25 @@ def test_a_hostile_text_is_judged_in_time_that_grows_with_its_length() -> None:
     for text in ("\u200d" * 200_000, "ا\u200d\u0651" * 60_000, "🏴\U000e0067" * 60_000, "e\u0301" * 100_000):
         with pytest.raises(ValueError, match=r"."):
             LINE.normalise(text)
+
+
+@pytest.mark.parametrize(
+    ("name", "greeted"),
+    [
+        ("Ada Lovelace", "Ada Lovelace"),
+        (" J.R.R. \n Tolkien ", "J.R.R. Tolkien"),
+        ("Dr. M. L. King Jr.", "Dr. M. L. King Jr."),
+        ("Nuñez, Ana-María (Reception 2.14)", "Nuñez, Ana-María (Reception 2.14)"),
+        ("李小龙", "李小龙"),
+        ("see https://evil.example/win", ""),
+        ("see evil.example", ""),
+        ("see EVIL.EXAMPLE/win", ""),
+        ("see //evil", ""),
+        ("see www.evil", ""),
+        ("see evil。example", ""),
+        ("mail eve@evil", ""),
+        ("mail eve＠evil", ""),
+    ],
+)
+def test_a_mail_greets_by_no_name_that_holds_a_link(name: str, greeted: str) -> None:
+    assert greeting_name(name) == greeted

@@ -94,9 +94,12 @@ def test_a_line_of_fields_without_a_value_is_left_out(text: str, filled: str) ->
 
 
 def test_a_name_stays_on_its_line() -> None:
-    assert written(texts.welcome(), "Eve\r\nBcc: all@example.com").body.startswith(
-        "Hello Eve Bcc: all@example.com,\n\n"
-    )
+    assert written(texts.welcome(), "Eve\r\nBcc: all").body.startswith("Hello Eve Bcc: all,\n\n")
+
+
+def test_a_name_with_a_link_is_in_no_mail() -> None:
+    """An account may have been made, and an order placed, with the address of somebody else."""
+    assert written(texts.welcome(), "a prize: evil.example/win").body.startswith("Hello there,\n\n")
 
 
 def test_an_empty_name_is_greeted_too() -> None:

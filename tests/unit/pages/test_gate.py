@@ -86,3 +86,12 @@ def test_cookies_are_read_in_both_forms_and_odd_values_are_none() -> None:
     assert cookies.read(["__Host-a=abc; __Host-r=xyz; other"]) == {"__Host-a": "abc", "__Host-r": "xyz"}
     assert cookies.read(["__Host-a=<script>; __Host-r=; __Host-cart=a\x00b"]) == {}
     assert cookies.read(["__Host-a=first", "__Host-a=second"]) == {"__Host-a": "first"}
+    assert cookies.read([" __Host-a=abc;\t__Host-r=xyz"]) == {"__Host-a": "abc", "__Host-r": "xyz"}
+
+
+@pytest.mark.parametrize("blank", ["\u2000", "\u00a0", "\u0085", "\u3000", "\x1f"])
+def test_a_cookie_that_another_host_may_set_is_not_taken_for_ours(blank: str) -> None:
+    """A browser sees no __Host- at the start of such a name, so it takes the cookie from any host of the domain."""
+    found = cookies.read([f"{blank}__Host-a=strangers", "__Host-a=own"])
+    assert found["__Host-a"] == "own"
+    assert "__Host-r" not in cookies.read([f"{blank}__Host-r=strangers"])

@@ -178,6 +178,20 @@ def test_a_wrong_link_is_told_at_its_field_and_the_one_before_stays(guests: Shop
     assert answer.cookies == []
 
 
+@pytest.mark.parametrize("dots", [".", ".."])
+def test_dots_in_a_form_a_cookie_or_an_address_ask_the_api_for_nothing(guests: ShopApi, shop: Ask, dots: str) -> None:
+    """The call is signed by the page function, whose rights the guest has not: /api/orders/guests/.. is /api/orders."""
+    answers = [
+        shop("POST", "/guest-order", {"token": dots}),
+        shop("GET", "/guest-order", cookies=[f"__Host-order={dots}"]),
+        shop("POST", "/cart/lines", {"product_id": dots, "quantity": "1"}, cookies=COOKIES),
+        shop("POST", "/guest-order/returns/%2E%2E/cancel", {"key": "key-00001"}, cookies=WITH_LINK),
+    ]
+
+    assert [answer.status for answer in answers] == [404, 404, 404, 405]
+    assert {path for _, _, path, *_ in guests.asked} <= {f"/api/carts/guests/{CART}"}
+
+
 def test_a_link_that_has_ended_is_forgotten_and_told(guests: ShopApi, shop: Ask) -> None:
     guests.refuse(f"GET {ORDER}", 404, "link-not-found", "This link opens no order.")
 

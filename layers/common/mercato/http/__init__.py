@@ -29,6 +29,7 @@ from mercato.http.response import (
     NoContent,
     Response,
     View,
+    located,
     replayed,
 )
 
@@ -66,6 +67,7 @@ __all__ = [
     "SourceAddress",
     "View",
     "Webhook",
+    "located",
     "read_body",
     "replayed",
 ]

@@ -102,6 +102,13 @@ def _compile(path: str) -> re.Pattern[str]:
     return re.compile("".join(re.escape(part) if i % 2 == 0 else f"(?P<{part}>[^/]+)" for i, part in enumerate(parts)))
 
 
+def is_id(text: str) -> bool:
+    """Whether an id may look so. DynamoDB would refuse a longer one as a key. A dot segment in the path of a call to a
+    peer takes the part before it away (RFC 3986, 5.2.4), so that the call would reach another route.
+    """
+    return len(text) <= MAX_ID and text.isprintable() and text not in (".", "..")
+
+
 class App:
     """The routes of one service. `handler` is the Lambda handler. `health` answers GET /health: for each dependency of
     the service `ok` or its problem. `guarding` returns the guard that limits and audits requests.
@@ -227,8 +234,7 @@ class App:
             match = route.pattern.fullmatch(request.path)
             if match and route.method == wanted:
                 found = {name: unquote(value) for name, value in match.groupdict().items()}
-                if any(len(value) > MAX_ID or not value.isprintable() for value in found.values()):
-                    # No id is that long, and DynamoDB would refuse it as a key.
+                if not all(is_id(value) for value in found.values()):
                     raise NotFound("There is nothing with such an id.")
                 return route, found
         if allowed := self._allowed_at(request.path):
@@ -298,7 +304,11 @@ def _bind_cursor(
 
 
 def _authorize(route: Route, caller: Caller) -> None:
-    if PUBLIC in route.roles or caller.role in route.roles:
+    if PUBLIC in route.roles:
+        return
+    if caller.is_page:
+        raise Forbidden("Pages call what is public alone, for guests.")
+    if caller.role in route.roles:
         return
     if caller.role is ADMIN and CUSTOMER in route.roles:
         return

@@ -6,12 +6,16 @@ Headers count only if a peer has signed them.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
 from mercato.dataclass import dataclass
 from mercato.http import admission
+
+# Lambda names a function's session as the function.
+_PAGES = re.compile(r"arn:[a-z-]+:sts::\d{12}:assumed-role/[^/]+/[^/]+-(?:storefront|console)-pages")
 
 
 class Role(StrEnum):
@@ -39,6 +43,11 @@ class Caller:
     @property
     def is_peer(self) -> bool:
         return self.role is Role.PEER
+
+    @property
+    def is_page(self) -> bool:
+        """Whether the caller is a function with pages. It calls for guests, so it may call what is public alone."""
+        return self.is_peer and _PAGES.fullmatch(self.peer_arn) is not None
 
     @property
     def may_pin(self) -> bool:

@@ -38,10 +38,13 @@ class RequestInFlight(Conflict):
 
 @dataclass(frozen=True)
 class Keyed:
-    """A request with its key. `id` is derived from caller, route and key; `fingerprint` from the request's content."""
+    """A request with its key. `id` is derived from caller, route and key; `fingerprint` from the request's content. The
+    answer is `kept` no longer than the entity whose personal data it repeats.
+    """
 
     id: str
     fingerprint: str
+    kept: timedelta = KEPT
 
     @classmethod
     def read(cls, route: str, caller: Caller, key: str, asked: BaseModel | bytes, *path: str) -> Keyed:
@@ -126,7 +129,7 @@ def _answer_of(record: Item) -> Response[Any]:
 
 def _record(asked: Keyed, now: datetime) -> Item:
     pk, sk = _key(asked)
-    return {"pk": pk, "sk": sk, "fingerprint": asked.fingerprint, "ttl": epoch(now + KEPT)}
+    return {"pk": pk, "sk": sk, "fingerprint": asked.fingerprint, "ttl": epoch(now + asked.kept)}
 
 
 def _key(asked: Keyed) -> tuple[str, str]:

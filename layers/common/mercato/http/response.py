@@ -134,6 +134,13 @@ def replayed[R: Response[Any]](response: R) -> R:
     return again
 
 
+def located[R: Response[Any]](response: R, location: str) -> R:
+    """The response with this Location, for one that is stored without it."""
+    found = copy.copy(response)
+    object.__setattr__(found, "headers", response.headers | {"Location": location})
+    return found
+
+
 class Document(str):
     """A body that is sent unchanged. A subclass names its media type."""
 
