@@ -69,7 +69,8 @@ def test_every_subscription_is_a_consumer_whatever_it_is_called_in_its_template(
     chosen = shop.chosen()
     found = find_consumers(chosen, parts_of(chosen))
     assert set(found) == {"orders", "notifications", "documents-pdf", "ops"}
-    assert found["documents-pdf"].types == {"document.issued"}
+    assert found["documents-pdf"].types == frozenset({"document.issued"})
+    assert found["ops"].types is None, "its rule names no type"
 
 
 def test_all_means_each_consumer_with_what_it_hears(shop: Deployed, now: datetime) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -216,7 +217,7 @@ def test_the_id_of_a_guests_cart_that_changes_too_often_is_in_no_log(
     caplog.clear()
     item = f"/guests/{guest}/items/lantern"
 
-    answers = {
+    answers: dict[str, Callable[[], Any]] = {
         "put": lambda: service.call("PUT", item, {"quantity": 2}, user=None),
         "add": lambda: service.call("POST", item, {"quantity": 2}, user=None, key="key-1"),
         "remove": lambda: service.call("DELETE", item, user=None),
