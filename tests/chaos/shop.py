@@ -20,7 +20,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 from documents import wiring as document_wiring
 from documents.orders import Orders as OrdersPeer
 from documents.store import DocumentStore
-from infra.local.easypost.wire import KEY, WAREHOUSE, FakeEasyPost
+from infra.local.easypost.api import KEY, WAREHOUSE, FakeEasyPost
 from inventory import saga as inventory_saga
 from inventory import usecases as inventory_usecases
 from inventory import wiring as inventory_wiring

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from infra.local.easypost import wire as fake_easypost
-from infra.local.easypost.wire import FakeEasyPost, Trouble
+from infra.local.easypost import api as fake_easypost
+from infra.local.easypost.api import FakeEasyPost, Trouble
 from mercato.clock import utc_now
 from shipping import usecases
 from shipping import wiring as shipping_wiring

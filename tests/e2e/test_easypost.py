@@ -19,8 +19,8 @@ from playwright.sync_api import Browser, expect
 from rich.console import Console
 
 from infra.demo.stage import ADDRESS, TOKEN, Stage
+from infra.local.easypost.api import Wish, signature
 from infra.local.easypost.process import LocalEasyPost
-from infra.local.easypost.wire import Wish, signature
 from infra.local.processes import free_port
 from infra.local.stack import STACK, Stack
 from infra.local.up import LocalShop

@@ -6,8 +6,8 @@ import logging
 import os
 import sys
 
+from infra.local.easypost.api import running
 from infra.local.easypost.courier import Courier, post
-from infra.local.easypost.wire import running
 
 
 def main(port: int, step_seconds: float) -> None:

@@ -10,7 +10,7 @@ from threading import Event
 
 import httpx
 
-from infra.local.easypost.wire import FakeEasyPost, Wish, signature, wish_of
+from infra.local.easypost.api import FakeEasyPost, Wish, signature, wish_of
 
 log = logging.getLogger(__name__)
 

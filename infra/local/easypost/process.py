@@ -9,7 +9,7 @@ import httpx
 
 from infra.local.child import Child
 from infra.local.cloud import Cloud
-from infra.local.easypost.wire import WAREHOUSE
+from infra.local.easypost.api import WAREHOUSE
 from infra.paths import HOME
 
 NAME = "easypost"

@@ -23,7 +23,7 @@ from ops.sagas.domain import Kind
 from ops.sagas.views import AuditView, ParkedView
 from tests.conftest import NOON
 from tests.integration.ops.conftest import MACHINE, message
-from tests.integration.ops.post_office import PostOffice
+from tests.integration.ops.queues import Queues
 from tests.kit.asked import Asked, asking
 from tests.kit.cases import Accepted, Exempt, Expiring, Given, Heard, Largest, MayGo, Refused, RefusedElsewhere
 from tests.kit.given import WIDE
@@ -61,10 +61,10 @@ def _stopped(desk: Any) -> Asked:
 
 
 def _dead_letters(_: Any) -> Asked:
-    office = PostOffice()
-    office.open("orders", "carts")
+    queues = Queues()
+    queues.open("orders", "carts")
     for _ in range(2):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
     return Asked("/api/ops/dlq/redrive", {"queue": "orders", "dry_run": False, "note": "mended"}, role="admin")
 
 

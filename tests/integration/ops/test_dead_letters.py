@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 
 from tests.integration.ops.conftest import Desk
-from tests.integration.ops.post_office import PostOffice
+from tests.integration.ops.queues import Queues
 from tests.kit import aws_events
 
 
 @pytest.fixture
-def office(desk: Desk) -> PostOffice:
-    return PostOffice()
+def queues(desk: Desk) -> Queues:
+    return Queues()
 
 
-def test_queues_are_counted_the_fullest_first_and_grouped_by_reason_and_type(desk: Desk, office: PostOffice) -> None:
-    office.open("carts", "orders")
-    office.open_dead_end("relay-dlq")
-    office.drop("orders", event="order.created", reason="malformed")
-    office.drop("orders", event="payment.failed", reason="malformed")
-    office.drop("orders", event="payment.failed", reason="order-not-found")
+def test_queues_are_counted_the_fullest_first_and_grouped_by_reason_and_type(desk: Desk, queues: Queues) -> None:
+    queues.open("carts", "orders")
+    queues.open_dead_end("relay-dlq")
+    queues.drop("orders", event="order.created", reason="malformed")
+    queues.drop("orders", event="payment.failed", reason="malformed")
+    queues.drop("orders", event="payment.failed", reason="order-not-found")
 
     status, page = desk.call("GET", "/dlq")
 
@@ -54,31 +54,31 @@ def test_queues_are_counted_the_fullest_first_and_grouped_by_reason_and_type(des
     assert page["items"][1]["sample"] == empty
 
 
-def test_looking_takes_nothing_away(desk: Desk, office: PostOffice) -> None:
-    office.open("orders")
-    office.drop("orders", event="order.created")
+def test_looking_takes_nothing_away(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
+    queues.drop("orders", event="order.created")
     for _ in range(3):
         assert desk.call("GET", "/dlq")[1]["items"][0]["sample"]["size"] == 1
         assert len(desk.call("GET", "/dlq/orders/messages")[1]["items"]) == 1
-    assert office.count("orders-dlq") == 1
+    assert queues.count("orders-dlq") == 1
 
 
-def test_a_full_queue_is_sampled_and_says_so(desk: Desk, office: PostOffice) -> None:
-    office.open("orders")
+def test_a_full_queue_is_sampled_and_says_so(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
     for _ in range(55):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
 
     (queue,) = desk.call("GET", "/dlq")[1]["items"]
 
     assert queue["messages"] == 55
     assert (queue["sample"]["size"], queue["sample"]["is_whole"]) == (50, False)
-    assert office.count("orders-dlq") == 55
+    assert queues.count("orders-dlq") == 55
 
 
-def test_what_another_holds_is_counted_and_the_sample_is_not_whole(desk: Desk, office: PostOffice) -> None:
-    office.open("orders")
-    office.drop("orders", event="order.created")
-    office.hold("orders-dlq")
+def test_what_another_holds_is_counted_and_the_sample_is_not_whole(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
+    queues.drop("orders", event="order.created")
+    queues.hold("orders-dlq")
 
     (queue,) = desk.call("GET", "/dlq")[1]["items"]
 
@@ -92,11 +92,11 @@ def test_no_queues_are_no_dead_letters(desk: Desk) -> None:
 
 @pytest.mark.parametrize("name", ["orders", "orders-dlq", "mercato-orders-dlq"])
 def test_a_letter_says_why_it_is_here_what_it_is_and_what_it_went_through(
-    desk: Desk, office: PostOffice, name: str
+    desk: Desk, queues: Queues, name: str
 ) -> None:
-    office.open("orders")
+    queues.open("orders")
     told = {"receive_count": "8", "redrive_count": "2", "first_failed_at": "2026-11-20T08:00:00.000Z", "detail": "away"}
-    message_id = office.drop("orders", event="order.created", reason="retries-exhausted", **told)
+    message_id = queues.drop("orders", event="order.created", reason="retries-exhausted", **told)
 
     status, page = desk.call("GET", f"/dlq/{name}/messages")
 
@@ -119,20 +119,20 @@ def test_a_letter_says_why_it_is_here_what_it_is_and_what_it_went_through(
     }
 
 
-def test_the_body_is_shown_only_to_who_asks_for_it(desk: Desk, office: PostOffice) -> None:
-    office.open("orders")
-    office.drop("orders", event="order.created")
+def test_the_body_is_shown_only_to_who_asks_for_it(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
+    queues.drop("orders", event="order.created")
     (plain,) = desk.call("GET", "/dlq/orders/messages")[1]["items"]
     (full,) = desk.call("GET", "/dlq/orders/messages", with_body="true")[1]["items"]
     assert plain["body"] is None
     assert json.loads(full["body"])["detail"]["id"] == "event-1"
 
 
-def test_letters_are_chosen_by_type_and_reason(desk: Desk, office: PostOffice) -> None:
-    office.open("orders")
-    wanted = office.drop("orders", event="payment.failed", reason="malformed")
-    office.drop("orders", event="payment.failed", reason="other")
-    office.drop("orders", event="order.created", reason="malformed")
+def test_letters_are_chosen_by_type_and_reason(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
+    wanted = queues.drop("orders", event="payment.failed", reason="malformed")
+    queues.drop("orders", event="payment.failed", reason="other")
+    queues.drop("orders", event="order.created", reason="malformed")
 
     page = desk.call("GET", "/dlq/orders/messages", type="payment.failed", reason="malformed")[1]
 
@@ -140,63 +140,61 @@ def test_letters_are_chosen_by_type_and_reason(desk: Desk, office: PostOffice) -
     assert page["sample"]["size"] == 3
 
 
-Drop = Callable[[PostOffice], Any]
+Drop = Callable[[Queues], Any]
 
 
 @pytest.mark.parametrize(
     ("drop", "reason", "detail"),
     [
         (
-            lambda office: office.put("orders-dlq", '{"detail": {}}', ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="no"),
+            lambda queues: queues.put("orders-dlq", '{"detail": {}}', ERROR_CODE="NO_PERMISSIONS", ERROR_MESSAGE="no"),
             "undelivered",
             "NO_PERMISSIONS: no",
         ),
         (
-            lambda office: office.put(
+            lambda queues: queues.put(
                 "orders-dlq",
                 json.dumps(aws_events.stream_failure("arn:stream", "s", "1", "2", 2)),
             ),
             "stream-given-up",
             "RetryAttemptsExhausted of arn:aws:lambda:us-east-1:123456789012:function:shop-relay",
         ),
-        (lambda office: office.put("orders-dlq", "{}"), "retries-exhausted", "SQS moved it after its last"),
-        (lambda office: office.put("orders-dlq", "not json"), "retries-exhausted", "SQS moved it"),
-        (lambda office: office.put("orders-dlq", '[{"detail": 1}]'), "retries-exhausted", "SQS moved it"),
-        (lambda office: office.put("orders-dlq", '{"detail": [1]}'), "retries-exhausted", "SQS moved it"),
-        (lambda office: office.put("orders-dlq", "{}", reason="x", redrive_count="many"), "x", ""),
-        (lambda office: office.put("orders-dlq", "{}", reason="x", first_failed_at="now"), "x", ""),
+        (lambda queues: queues.put("orders-dlq", "{}"), "retries-exhausted", "SQS moved it after its last"),
+        (lambda queues: queues.put("orders-dlq", "not json"), "retries-exhausted", "SQS moved it"),
+        (lambda queues: queues.put("orders-dlq", '[{"detail": 1}]'), "retries-exhausted", "SQS moved it"),
+        (lambda queues: queues.put("orders-dlq", '{"detail": [1]}'), "retries-exhausted", "SQS moved it"),
+        (lambda queues: queues.put("orders-dlq", "{}", reason="x", redrive_count="many"), "x", ""),
+        (lambda queues: queues.put("orders-dlq", "{}", reason="x", first_failed_at="now"), "x", ""),
     ],
 )
 def test_any_message_can_be_read_whoever_put_it_there(
-    desk: Desk, office: PostOffice, drop: Drop, reason: str, detail: str
+    desk: Desk, queues: Queues, drop: Drop, reason: str, detail: str
 ) -> None:
-    office.open("orders")
-    drop(office)
+    queues.open("orders")
+    drop(queues)
     (letter,) = desk.call("GET", "/dlq/orders/messages")[1]["items"]
     assert (letter["reason"], letter["detail"][: len(detail)]) == (reason, detail)
     assert (letter["event_id"], letter["redrive_count"], letter["first_failed_at"]) == (None, 0, None)
 
 
 @pytest.mark.parametrize("name", ["nothing", "mercato-orders", "other-orders-dlq"])
-def test_only_our_dead_letter_queues_can_be_looked_into(desk: Desk, office: PostOffice, name: str) -> None:
-    office.open("orders")
-    office.open_dead_end("other-orders-dlq", prefix="")
+def test_only_our_dead_letter_queues_can_be_looked_into(desk: Desk, queues: Queues, name: str) -> None:
+    queues.open("orders")
+    queues.open_dead_end("other-orders-dlq", prefix="")
     status, problem = desk.call("GET", f"/dlq/{name}/messages")
     assert (status, problem["type"]) == (404, "urn:mercato:problem:dead-letter-queue-not-found")
     assert "mercato-orders-dlq" in problem["detail"]
 
 
 @pytest.mark.parametrize("query", [{"limit": "0"}, {"limit": "101"}, {"kind": "x"}])
-def test_a_bad_question_is_refused(desk: Desk, office: PostOffice, query: dict[str, str]) -> None:
-    office.open("orders")
+def test_a_bad_question_is_refused(desk: Desk, queues: Queues, query: dict[str, str]) -> None:
+    queues.open("orders")
     assert desk.call("GET", "/dlq/orders/messages", **query)[0] == 422
 
 
-def test_a_page_of_large_letters_is_bounded_by_bytes_and_its_cursor_shows_each_once(
-    desk: Desk, office: PostOffice
-) -> None:
-    office.open("orders")
-    sent = {office.put("orders-dlq", json.dumps({"detail": {"x": "ä" * 60_000 + "y" * 80_000}})) for _ in range(15)}
+def test_a_page_of_large_letters_is_bounded_by_bytes_and_its_cursor_shows_each_once(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
+    sent = {queues.put("orders-dlq", json.dumps({"detail": {"x": "ä" * 60_000 + "y" * 80_000}})) for _ in range(15)}
     pages: list[dict[str, Any]] = []
     cursor: dict[str, str] = {}
     while not pages or pages[-1]["next_cursor"]:
@@ -207,13 +205,13 @@ def test_a_page_of_large_letters_is_bounded_by_bytes_and_its_cursor_shows_each_o
         cursor = {"cursor": page["next_cursor"]}
     shown = [letter["message_id"] for page in pages for letter in page["items"]]
     assert sorted(shown) == sorted(sent)
-    assert office.count("orders-dlq") == 15
+    assert queues.count("orders-dlq") == 15
 
 
-def test_a_cursor_goes_on_behind_the_limit_too(desk: Desk, office: PostOffice) -> None:
-    office.open("orders")
+def test_a_cursor_goes_on_behind_the_limit_too(desk: Desk, queues: Queues) -> None:
+    queues.open("orders")
     for _ in range(45):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
     first = desk.call("GET", "/dlq/orders/messages", limit="20")[1]
     second = desk.call("GET", "/dlq/orders/messages", limit="30", cursor=first["next_cursor"])[1]
     ids = {letter["message_id"] for page in (first, second) for letter in page["items"]}

@@ -13,7 +13,7 @@ from ops.sagas import parked
 from ops.sagas.store import SagaStore
 from ops.wiring import ports
 from tests.integration.ops.conftest import Desk, message
-from tests.integration.ops.post_office import PostOffice
+from tests.integration.ops.queues import Queues
 
 
 def test_a_parked_saga_is_listed_with_what_an_operator_needs_and_without_its_token(desk: Desk) -> None:
@@ -80,7 +80,7 @@ def test_an_older_message_does_not_replace_a_newer_one(desk: Desk) -> None:
 
 @pytest.mark.parametrize("body", ["{", "[]", '{"order_id": "x"}', json.dumps(message(parked_at="yesterday"))])
 def test_a_message_that_cannot_be_read_is_a_dead_letter_and_the_others_are_kept(desk: Desk, body: str) -> None:
-    PostOffice().open("parked")
+    Queues().open("parked")
     assert desk.park(body, message()) == []
     assert desk.listed() == ["ord-1"]
     (letter,) = desk.call("GET", "/dlq/parked/messages", with_body="true")[1]["items"]
@@ -93,7 +93,7 @@ def test_a_message_that_cannot_be_stored_now_comes_back(desk: Desk, monkeypatch:
     def refuse(*_: object) -> bool:
         raise TransientError("the table is away")
 
-    PostOffice().open("parked")
+    Queues().open("parked")
     monkeypatch.setattr(ports().sagas, "park", refuse)
     assert desk.park(message()) == ["m-0"]
     assert desk.call("GET", "/dlq/parked/messages")[1]["items"] == []
@@ -102,8 +102,8 @@ def test_a_message_that_cannot_be_stored_now_comes_back(desk: Desk, monkeypatch:
 def test_a_parking_that_never_could_be_stored_is_a_dead_letter_that_names_its_saga_and_can_be_brought_home(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office = PostOffice()
-    office.open("parked")
+    queues = Queues()
+    queues.open("parked")
     arn = "arn:aws:states:us-east-1:123456789012:execution:mercato-order:ord-1.cancellation"
     with monkeypatch.context() as outage:
         outage.setattr(parked, "ports", unreachable)
@@ -117,8 +117,8 @@ def test_a_parking_that_never_could_be_stored_is_a_dead_letter_that_names_its_sa
 
     order = {"queue": "parked", "dry_run": False, "note": "the table is back"}
     assert desk.call("POST", "/dlq/redrive", order)[1]["redriven"] == 1
-    assert office.count("parked-dlq") == 0
-    (back,) = office.sqs.receive_message(QueueUrl=office.url("parked"))["Messages"]
+    assert queues.count("parked-dlq") == 0
+    (back,) = queues.sqs.receive_message(QueueUrl=queues.url("parked"))["Messages"]
     assert desk.park(back["Body"]) == []
     assert desk.listed() == ["ord-1.cancellation"]
     assert desk.resume(order_id="ord-1.cancellation")[0] == 200
@@ -127,9 +127,9 @@ def test_a_parking_that_never_could_be_stored_is_a_dead_letter_that_names_its_sa
 
 def test_a_parking_that_the_queue_itself_gave_up_on_names_its_saga_too(desk: Desk) -> None:
     """The message has no reason attribute, because the function ended without writing one."""
-    office = PostOffice()
-    office.open("parked")
-    office.put("parked-dlq", json.dumps(message()))
+    queues = Queues()
+    queues.open("parked")
+    queues.put("parked-dlq", json.dumps(message()))
     (letter,) = desk.call("GET", "/dlq/parked/messages")[1]["items"]
     assert (letter["subject"], letter["correlation_id"]) == ("ord-1", "req-12345678")
     assert "SQS moved it after its last delivery" in letter["detail"]

@@ -16,14 +16,14 @@ from ops.dead_letters import redrive as redriving
 from ops.dead_letters.message import DeadLetter
 from ops.wiring import ports
 from tests.integration.ops.conftest import Desk
-from tests.integration.ops.post_office import PostOffice
+from tests.integration.ops.queues import Queues
 
 NOTE = "the table is back"
 
 
 @pytest.fixture
-def office(desk: Desk) -> PostOffice:
-    found = PostOffice()
+def queues(desk: Desk) -> Queues:
+    found = Queues()
     found.open("orders", "carts")
     return found
 
@@ -38,24 +38,24 @@ def audit(desk: Desk, queue: str = "orders") -> list[dict[str, Any]]:
     return list(page["items"])
 
 
-def test_a_redriven_letter_is_back_in_its_queue_with_its_history(desk: Desk, office: PostOffice) -> None:
+def test_a_redriven_letter_is_back_in_its_queue_with_its_history(desk: Desk, queues: Queues) -> None:
     failed = "2026-11-20T08:00:00.000Z"
-    office.drop("orders", event="order.created", redrive_count="1", first_failed_at=failed, detail="x")
+    queues.drop("orders", event="order.created", redrive_count="1", first_failed_at=failed, detail="x")
 
     status, answer = redrive(desk)
 
     assert (status, answer["matched"], answer["redriven"]) == (200, 1, 1)
-    ((event_id, attributes),) = office.delivered("orders")
+    ((event_id, attributes),) = queues.delivered("orders")
     assert event_id == "event-1"
     assert attributes.pop("redriven_at")
     assert attributes == {"redrive_count": "2", "first_failed_at": failed}
-    assert office.count("orders-dlq") == 0
+    assert queues.count("orders-dlq") == 0
 
 
 def test_a_redrive_of_all_queues_waits_only_at_those_that_hold_something(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office.drop("orders", event="order.created")
+    queues.drop("orders", event="order.created")
     take, waits = reader.take, dict[str, int | None]()
 
     def noting(url: str, wait: int | None = None) -> Iterator[list[reader.Held]]:
@@ -68,14 +68,14 @@ def test_a_redrive_of_all_queues_waits_only_at_those_that_hold_something(
     assert waits == {"mercato-carts-dlq": 0, "mercato-orders-dlq": None}
 
 
-def test_a_dry_run_shows_what_would_go_and_touches_and_records_nothing(desk: Desk, office: PostOffice) -> None:
-    office.drop("orders", event="order.created")
+def test_a_dry_run_shows_what_would_go_and_touches_and_records_nothing(desk: Desk, queues: Queues) -> None:
+    queues.drop("orders", event="order.created")
 
     status, answer = desk.call("POST", "/dlq/redrive", {"queue": "orders"})
 
     assert (status, answer["dry_run"], answer["matched"], answer["redriven"]) == (200, True, 1, 0)
     assert answer["items"][0]["letters"][0]["event_id"] == "event-1"
-    assert (office.count("orders-dlq"), office.delivered("orders"), audit(desk)) == (1, [], [])
+    assert (queues.count("orders-dlq"), queues.delivered("orders"), audit(desk)) == (1, [], [])
 
 
 @pytest.mark.parametrize(
@@ -89,53 +89,53 @@ def test_a_dry_run_shows_what_would_go_and_touches_and_records_nothing(desk: Des
     ],
 )
 def test_only_what_was_chosen_goes_and_the_rest_can_be_seen_at_once(
-    desk: Desk, office: PostOffice, chosen: dict[str, Any], event_ids: set[str]
+    desk: Desk, queues: Queues, chosen: dict[str, Any], event_ids: set[str]
 ) -> None:
-    office.drop("orders", event="order.created", reason="malformed")
-    office.drop("orders", event="payment.failed", reason="malformed")
-    office.drop("orders", event="payment.failed", reason="order-not-found")
+    queues.drop("orders", event="order.created", reason="malformed")
+    queues.drop("orders", event="payment.failed", reason="malformed")
+    queues.drop("orders", event="payment.failed", reason="order-not-found")
 
     answer = redrive(desk, **chosen)[1]
 
     assert answer["items"][0]["examined"] == 3
-    assert {event_id for event_id, _ in office.delivered("orders")} == event_ids
-    assert office.count("orders-dlq") == 3 - len(event_ids)
+    assert {event_id for event_id, _ in queues.delivered("orders")} == event_ids
+    assert queues.count("orders-dlq") == 3 - len(event_ids)
 
 
-def test_a_letter_is_chosen_by_its_message_id_too(desk: Desk, office: PostOffice) -> None:
-    office.drop("orders", event="order.created")
-    message_id = office.drop("orders", event="order.created")
+def test_a_letter_is_chosen_by_its_message_id_too(desk: Desk, queues: Queues) -> None:
+    queues.drop("orders", event="order.created")
+    message_id = queues.drop("orders", event="order.created")
     redrive(desk, ids=[message_id])
-    assert [event_id for event_id, _ in office.delivered("orders")] == ["event-2"]
+    assert [event_id for event_id, _ in queues.delivered("orders")] == ["event-2"]
 
 
-def test_no_more_go_than_the_cap_allows(desk: Desk, office: PostOffice) -> None:
+def test_no_more_go_than_the_cap_allows(desk: Desk, queues: Queues) -> None:
     for _ in range(25):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
 
     answer = redrive(desk, max=12)[1]
 
     assert (answer["redriven"], answer["items"][0]["is_whole"]) == (12, False)
-    assert (office.count("orders"), office.count("orders-dlq")) == (12, 13)
+    assert (queues.count("orders"), queues.count("orders-dlq")) == (12, 13)
 
 
-def test_without_a_queue_all_are_searched_under_one_cap(desk: Desk, office: PostOffice) -> None:
-    office.open_dead_end("relay-dlq")
-    office.put("relay-dlq", "{}", reason="malformed")
+def test_without_a_queue_all_are_searched_under_one_cap(desk: Desk, queues: Queues) -> None:
+    queues.open_dead_end("relay-dlq")
+    queues.put("relay-dlq", "{}", reason="malformed")
     for queue in ("orders", "orders", "carts", "carts"):
-        office.drop(queue, event="order.created")
-    office.drop("carts", event="product.discontinued")
+        queues.drop(queue, event="order.created")
+    queues.drop("carts", event="product.discontinued")
 
     answer = desk.call("POST", "/dlq/redrive", {"type": "order.created", "max": 3, "dry_run": False, "note": NOTE})[1]
 
     assert answer["redriven"] == 3
-    assert office.count("orders") + office.count("carts") == 3
-    assert office.count("orders-dlq") + office.count("carts-dlq") == 2
-    assert office.count("relay-dlq") == 1
+    assert queues.count("orders") + queues.count("carts") == 3
+    assert queues.count("orders-dlq") + queues.count("carts-dlq") == 2
+    assert queues.count("relay-dlq") == 1
 
 
-def test_the_audit_says_who_sent_what_and_why(desk: Desk, office: PostOffice) -> None:
-    office.drop("orders", event="order.created")
+def test_the_audit_says_who_sent_what_and_why(desk: Desk, queues: Queues) -> None:
+    queues.drop("orders", event="order.created")
     desk.call(
         "POST",
         "/dlq/redrive",
@@ -158,17 +158,15 @@ def test_the_audit_says_who_sent_what_and_why(desk: Desk, office: PostOffice) ->
     }
 
 
-def test_nothing_is_sent_that_cannot_be_recorded(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    office.drop("orders", event="order.created")
+def test_nothing_is_sent_that_cannot_be_recorded(desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch) -> None:
+    queues.drop("orders", event="order.created")
 
     def refuse(*_: object) -> str:
         raise TransientError("the table is away")
 
     monkeypatch.setattr(ports().redrive_audit, "open", refuse)
     assert redrive(desk)[0] == 503
-    assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)
+    assert (queues.count("orders"), queues.count("orders-dlq")) == (0, 1)
 
 
 class Killed(BaseException):
@@ -176,9 +174,9 @@ class Killed(BaseException):
 
 
 def test_killed_between_send_and_delete_the_letter_is_in_both_and_the_audit_says_started(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office.drop("orders", event="order.created")
+    queues.drop("orders", event="order.created")
 
     def die(*_: object) -> None:
         raise Killed
@@ -187,9 +185,9 @@ def test_killed_between_send_and_delete_the_letter_is_in_both_and_the_audit_says
     monkeypatch.setattr(reader, "give_back", lambda *_: None)
     with pytest.raises(Killed):
         redrive(desk)
-    assert [event_id for event_id, _ in office.delivered("orders")] == ["event-1"]
+    assert [event_id for event_id, _ in queues.delivered("orders")] == ["event-1"]
     names = ["ApproximateNumberOfMessagesNotVisible"]
-    held = office.sqs.get_queue_attributes(QueueUrl=office.url("orders-dlq"), AttributeNames=names)["Attributes"]
+    held = queues.sqs.get_queue_attributes(QueueUrl=queues.url("orders-dlq"), AttributeNames=names)["Attributes"]
     assert held == {names[0]: "1"}, "it comes back by itself"
     assert [record["outcome"] for record in audit(desk)] == ["started"]
 
@@ -199,7 +197,7 @@ def test_killed_between_send_and_delete_the_letter_is_in_both_and_the_audit_says
 )
 def test_a_fault_ends_the_redrive_and_no_letter_is_lost(
     desk: Desk,
-    office: PostOffice,
+    queues: Queues,
     monkeypatch: pytest.MonkeyPatch,
     operation: str,
     redriven: int,
@@ -207,7 +205,7 @@ def test_a_fault_ends_the_redrive_and_no_letter_is_lost(
     delivered: int,
 ) -> None:
     for _ in range(3):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
 
     def fail(**_: Any) -> None:
         raise ClientError({"Error": {"Code": "ServiceUnavailable", "Message": "no"}}, operation)
@@ -224,19 +222,19 @@ def test_a_fault_ends_the_redrive_and_no_letter_is_lost(
         False,
     )
     assert "ServiceUnavailable" in result["failure"]
-    assert (office.count("orders"), office.count("orders-dlq")) == (delivered, 3)
+    assert (queues.count("orders"), queues.count("orders-dlq")) == (delivered, 3)
 
 
 def test_a_letter_that_fails_again_at_once_is_sent_once_by_each_redrive(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    office.drop("orders", event="order.created")
-    office.drop("orders", event="payment.failed")
+    queues.drop("orders", event="order.created")
+    queues.drop("orders", event="payment.failed")
     sent: list[str] = []
 
     def fail_again(_: str, letter: DeadLetter, attributes: dict[str, str]) -> None:
         sent.append(str(letter.event_id))
-        office.put("orders-dlq", letter.body, reason="malformed", redrive_count=attributes["redrive_count"])
+        queues.put("orders-dlq", letter.body, reason="malformed", redrive_count=attributes["redrive_count"])
 
     monkeypatch.setattr(reader, "send", fail_again)
     for count in (1, 2):
@@ -247,25 +245,25 @@ def test_a_letter_that_fails_again_at_once_is_sent_once_by_each_redrive(
 
 
 def test_when_the_time_is_short_the_rest_stays_for_the_next_redrive(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(15):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
     monkeypatch.setattr(reader, "is_time_left", lambda: False)
     first = redrive(desk)[1]["items"][0]
     assert (first["redriven"], first["is_whole"]) == (10, False)
     monkeypatch.setattr(reader, "is_time_left", lambda: True)
     second = redrive(desk)[1]["items"][0]
     assert (second["redriven"], second["is_whole"]) == (5, True)
-    assert office.count("orders") == 15
+    assert queues.count("orders") == 15
 
 
-def test_letters_that_came_from_no_queue_cannot_be_redriven(desk: Desk, office: PostOffice) -> None:
-    office.open_dead_end("relay-dlq")
-    office.put("relay-dlq", "{}")
+def test_letters_that_came_from_no_queue_cannot_be_redriven(desk: Desk, queues: Queues) -> None:
+    queues.open_dead_end("relay-dlq")
+    queues.put("relay-dlq", "{}")
     status, problem = redrive(desk, queue="relay")
     assert (status, problem["type"]) == (409, "urn:mercato:problem:not-redrivable")
-    assert office.count("relay-dlq") == 1
+    assert queues.count("relay-dlq") == 1
 
 
 @pytest.mark.parametrize(
@@ -282,24 +280,24 @@ def test_letters_that_came_from_no_queue_cannot_be_redriven(desk: Desk, office: 
     ],
 )
 def test_a_redrive_that_is_not_clear_is_refused(
-    desk: Desk, office: PostOffice, body: dict[str, Any], status: int, problem: str
+    desk: Desk, queues: Queues, body: dict[str, Any], status: int, problem: str
 ) -> None:
-    office.drop("orders", event="order.created")
+    queues.drop("orders", event="order.created")
     found, answer = desk.call("POST", "/dlq/redrive", body)
     assert (found, answer["type"]) == (status, f"urn:mercato:problem:{problem}")
-    assert (office.count("orders"), office.count("orders-dlq"), audit(desk)) == (0, 1, [])
+    assert (queues.count("orders"), queues.count("orders-dlq"), audit(desk)) == (0, 1, [])
 
 
 @pytest.mark.parametrize(
     ("method", "path"),
     [("GET", "/dlq"), ("GET", "/dlq/orders/messages"), ("GET", "/dlq/orders/redrives"), ("POST", "/dlq/redrive")],
 )
-def test_only_admins_may(desk: Desk, office: PostOffice, method: str, path: str) -> None:
+def test_only_admins_may(desk: Desk, queues: Queues, method: str, path: str) -> None:
     body = {"queue": "orders", "dry_run": False, "note": NOTE} if method == "POST" else None
-    office.drop("orders", event="order.created")
+    queues.drop("orders", event="order.created")
     assert desk.call(method, path, body, user="cust-1", role="customer")[0] == 403
     assert desk.call(method, path, body, user="")[0] == 401
-    assert (office.count("orders"), office.count("orders-dlq")) == (0, 1)
+    assert (queues.count("orders"), queues.count("orders-dlq")) == (0, 1)
 
 
 def walk(desk: Desk, **body: Any) -> list[dict[str, Any]]:
@@ -311,39 +309,39 @@ def walk(desk: Desk, **body: Any) -> list[dict[str, Any]]:
 
 
 def test_a_redrive_of_a_large_queue_takes_bounded_calls_sees_all_and_hides_nothing(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redriving, "_MOST_EXAMINED", 40)
     for number in range(200):
-        office.drop("orders", event="payment.failed" if number % 10 == 9 else "order.created")
+        queues.drop("orders", event="payment.failed" if number % 10 == 9 else "order.created")
     answers = walk(desk, type="payment.failed")
     examined = [item["examined"] for answer in answers for item in answer["items"]]
     assert max(examined) <= 40
     assert (sum(examined), sum(answer["redriven"] for answer in answers)) == (200, 20)
     assert len(answers) <= 6
-    assert (office.count("orders"), office.count("orders-dlq")) == (20, 180)
+    assert (queues.count("orders"), queues.count("orders-dlq")) == (20, 180)
 
 
 def test_a_scan_hides_what_it_has_seen_until_its_last_call_gives_it_back(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redriving, "_MOST_EXAMINED", 50)
     for number in range(70):
-        office.drop("orders", event="payment.failed" if number >= 60 else "order.created")
+        queues.drop("orders", event="payment.failed" if number >= 60 else "order.created")
     first = redrive(desk, type="payment.failed")[1]
     assert first["next_cursor"]
-    assert office.count("orders-dlq") == 20, "what was seen stays hidden until the scan is over"
+    assert queues.count("orders-dlq") == 20, "what was seen stays hidden until the scan is over"
     second = redrive(desk, type="payment.failed", cursor=first["next_cursor"])[1]
     assert (second["redriven"], second["next_cursor"]) == (10, None)
-    assert office.count("orders-dlq") == 60
+    assert queues.count("orders-dlq") == 60
 
 
 def test_a_cursor_is_good_for_its_own_redrive_and_for_ten_minutes(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redriving, "_MOST_EXAMINED", 10)
     for _ in range(11):
-        office.drop("orders", event="order.created")
+        queues.drop("orders", event="order.created")
     cursor = redrive(desk, type="nothing")[1]["next_cursor"]
     assert redrive(desk, type="order.created", cursor=cursor)[0] == 400
     assert redrive(desk, type="nothing", cursor="bm9uZQ")[0] == 400
@@ -354,11 +352,11 @@ def test_a_cursor_is_good_for_its_own_redrive_and_for_ten_minutes(
 
 
 def test_a_call_that_dies_sends_nothing_twice_and_the_next_scan_ends_the_work(
-    desk: Desk, office: PostOffice, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(redriving, "_MOST_EXAMINED", 20)
     for number in range(50):
-        office.drop("orders", event="payment.failed" if number % 10 == 9 else "order.created")
+        queues.drop("orders", event="payment.failed" if number % 10 == 9 else "order.created")
     cursor = redrive(desk, type="payment.failed")[1]["next_cursor"]
     with monkeypatch.context() as death:
 
@@ -370,4 +368,4 @@ def test_a_call_that_dies_sends_nothing_twice_and_the_next_scan_ends_the_work(
             redrive(desk, type="payment.failed", cursor=cursor)
     while cursor:
         cursor = redrive(desk, type="payment.failed", cursor=cursor)[1]["next_cursor"]
-    assert (office.count("orders"), office.count("orders-dlq")) == (5, 45)
+    assert (queues.count("orders"), queues.count("orders-dlq")) == (5, 45)

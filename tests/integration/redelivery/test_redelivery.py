@@ -31,7 +31,7 @@ from ops.dead_letters.redrive import Instruction, Redrive, redrive_queue
 from ops.scans import Scans
 from ops.wiring import Ports
 from tests.integration.ops.conftest import scribe as ops  # noqa: F401 - which hears, unlike the desk of the other tests
-from tests.integration.ops.post_office import PostOffice
+from tests.integration.ops.queues import Queues
 from tests.kit import aws_events, cases
 from tests.kit.cases import SEQUENCE, OwnQueue
 from tests.kit.template import resources_of_type
@@ -74,8 +74,8 @@ class Post:
         self.service = service
         self.machine = machine
         self.consume = importlib.import_module(queue.module).handler
-        self.office = PostOffice()
-        self.office.open(self.name)
+        self.queues = Queues()
+        self.queues.open(self.name)
 
     def redrive(self, now: datetime) -> Redrive:
         instruction = Instruction(Selection(), 10, False, "again", "boss", "request-1", now)
@@ -86,7 +86,7 @@ class Post:
 
     def deliver(self) -> int:
         """Passes the queue's messages to the consumer, as Lambda does. Returns their number."""
-        url, sqs = self.office.url(self.name), self.office.sqs
+        url, sqs = self.queues.url(self.name), self.queues.sqs
         messages = sqs.receive_message(
             QueueUrl=url, MaxNumberOfMessages=10, MessageAttributeNames=["All"], MessageSystemAttributeNames=["All"]
         ).get("Messages", [])
@@ -108,7 +108,7 @@ class Post:
             "mail": list(mailer.sent) if mailer else [],
             "sagas": self.machine.started + self.machine.answered,
             "carrier": carrier
-            and self.office.sqs.get_queue_attributes(QueueUrl=carrier, AttributeNames=waiting)["Attributes"],
+            and self.queues.sqs.get_queue_attributes(QueueUrl=carrier, AttributeNames=waiting)["Attributes"],
         }
 
 
@@ -139,7 +139,7 @@ def test_an_event_that_is_redriven_twice_takes_effect_once(
     post = Post(subscription, service, machine)
     data = cases.heard_of(subscription).given(service)
     event = event_of(subscription, data, moment_of(service, noon))
-    post.office.put(f"{post.name}-dlq", json.dumps({"detail": event}), reason="retries-exhausted")
+    post.queues.put(f"{post.name}-dlq", json.dumps({"detail": event}), reason="retries-exhausted")
     untouched = post.effects()
 
     once = after_two_redrives(post, noon, monkeypatch, post.effects)
@@ -162,7 +162,7 @@ def test_a_message_of_an_own_queue_that_is_redriven_twice_takes_effect_once(
     service = request.getfixturevalue(own.service)
     post = Post(own, service, machine)
     body = own.given(service)
-    post.office.put(f"{post.name}-dlq", body if isinstance(body, str) else json.dumps(body), reason="retries-exhausted")
+    post.queues.put(f"{post.name}-dlq", body if isinstance(body, str) else json.dumps(body), reason="retries-exhausted")
     untouched = post.effects()
 
     once = after_two_redrives(
@@ -183,7 +183,7 @@ def after_two_redrives(
     assert post.redrive(noon).redriven == 1
     assert post.deliver() == 1
     assert look() == once, "the second delivery has no effect"
-    assert post.office.count(f"{post.name}-dlq") == 0
+    assert post.queues.count(f"{post.name}-dlq") == 0
     return once
 
 

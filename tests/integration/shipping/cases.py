@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from infra.local.easypost import wire as fake_easypost
+from infra.local.easypost import api as fake_easypost
 from mercato.http import View
 from shipping import wiring
 from shipping.api import ShipmentRow

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from infra.local.easypost import wire as fake_easypost
+from infra.local.easypost import api as fake_easypost
 from mercato.aws.secret import StoredSecret
 from mercato.clock import rfc3339
 from mercato.store.dynamo import Table

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 
-from infra.local.easypost.wire import KEY, SECRET, WAREHOUSE, FakeEasyPost, signature
+from infra.local.easypost.api import KEY, SECRET, WAREHOUSE, FakeEasyPost, signature
 from mercato.aws.secret import StoredSecret
 from mercato.peers.transport import Transport
 from shipping import wiring

@@ -1,6 +1,6 @@
 """EasyPost as the carrier: one label for a parcel, whatever is lost on the wire.
 
-The fake answers as EasyPost's published examples do; infra/local/easypost/wire.py names them.
+The fake answers as EasyPost's published examples do; infra/local/easypost/api.py names them.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.easypost.wire import WAREHOUSE, Trouble
+from infra.local.easypost.api import WAREHOUSE, Trouble
 from mercato.breaker import shared
 from mercato.errors import TransientError
 from mercato.invocation import deadline

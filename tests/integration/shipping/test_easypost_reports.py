@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from infra.local.easypost.wire import SECRET, Trouble, signature
+from infra.local.easypost.api import SECRET, Trouble, signature
 from mercato.webhooks import InvalidSignature
 from shipping import reconciler, wiring
 from shipping.domain import Status

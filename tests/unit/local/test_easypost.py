@@ -12,9 +12,9 @@ import pytest
 
 from infra.local.cloud import Cloud
 from infra.local.easypost import process
+from infra.local.easypost.api import FakeEasyPost, Wish, running, signature
 from infra.local.easypost.courier import Courier, post
 from infra.local.easypost.process import LocalEasyPost
-from infra.local.easypost.wire import FakeEasyPost, Wish, running, signature
 from infra.local.processes import free_port, is_free
 
 HOOK = {"url": "http://shop.test/webhook", "webhook_secret": "the secret"}

@@ -10,7 +10,7 @@ import boto3
 PREFIX = "mercato-"
 
 
-class PostOffice:
+class Queues:
     def __init__(self) -> None:
         self.sqs: Any = boto3.client("sqs", "us-east-1")
         self.dropped = 0

@@ -1,4 +1,4 @@
-"""EasyPost's API of shipments and webhooks at the wire, with one label per Shipment and faults.
+"""EasyPost's API of shipments and webhooks, with one label per Shipment and faults.
 
 Its answers and errors have the shapes of EasyPost's published examples: the recorded calls of its own client
 (github.com/EasyPost/easypost-python, tests/cassettes/test_shipment_buy.yaml and test_shipment_refund.yaml), the
