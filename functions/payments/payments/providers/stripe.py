@@ -263,8 +263,10 @@ def _given_back(charge: Mapping[str, Any]) -> int:
     """What was refunded of the captured money. Stripe counts what was held and not captured as refunded, too: it makes
     a refund of that by itself.
     """
-    not_captured = charge["amount"] - charge.get("amount_captured", charge["amount"])
-    return max(0, int(charge.get("amount_refunded", 0)) - not_captured)
+    held: int = charge["amount"]
+    captured: int = charge.get("amount_captured", held)
+    refunded: int = charge.get("amount_refunded", 0)
+    return max(0, refunded - (held - captured))
 
 
 def _dispute(found: Mapping[str, Any], charged: Money) -> Dispute:
