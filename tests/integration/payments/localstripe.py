@@ -133,7 +133,7 @@ class Wire:
         """The intent with Stripe's fields for what was captured of it, which localstripe lacks."""
         intent = json.loads(said)
         charge = intent.get("latest_charge")
-        if charge:
+        if isinstance(charge, dict):
             taken = self.parts.get(intent["id"], intent["amount"]) if charge["captured"] else 0
             intent["amount_received"] = charge["amount_captured"] = taken
         return json.dumps(intent).encode()
