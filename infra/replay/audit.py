@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from infra.operator.client import Clock, Session, TooLate, poll
 from infra.replay import books, ledger
@@ -57,7 +57,6 @@ class Auditor:
             books.audit_coupon(orders, terms, self.uses()),
             *books.audit_returns(orders, payments),
             *self.audit_documents(orders, payments),
-            books.audit_numbers(ledger.numbers_of(self.admin, datetime.now(UTC).year)),
         ]
         return [*entries, books.audit_reservations(stock)]
 
@@ -65,14 +64,19 @@ class Auditor:
         return int(self.admin.get(f"/promotions/coupons/{self.plan.coupon}")["used"]) if self.plan.discounted else 0
 
     def audit_documents(self, orders: Sequence[OrderFact], payments: Sequence[PaymentFact]) -> list[Entry]:
-        """Documents are issued by events: compares again until they match or time is up."""
+        """Documents are issued by events: compares again until they match or time is up. The numbers are those of each
+        series that the documents are of: staff decides how documents are numbered, and a run may last into a new year.
+        """
         order_ids = [payment.order_id for payment in payments]
+        series: set[str] = set()
 
         def compare() -> list[Entry]:
             documents = ledger.documents_of(self.admin, order_ids, self.concurrency)
+            series.update(*(fact.series for fact in documents))
             return [books.audit_documents(payments, documents), books.audit_taxes(orders, documents)]
 
-        return _until_it_balances(compare, "the documents agree", self.patience, self.admin.shop.clock)
+        entries = _until_it_balances(compare, "the documents agree", self.patience, self.admin.shop.clock)
+        return [*entries, books.audit_numbers(ledger.numbers_of(self.admin, sorted(series)))]
 
     def read_stock(self, orders: Sequence[OrderFact]) -> list[StockFact]:
         """Returns the stock of the run's products. Reads mismatching products again until they match or time is up."""

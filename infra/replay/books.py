@@ -63,13 +63,14 @@ class PaymentFact:
 
 @dataclass(frozen=True)
 class DocumentFact:
-    """The sums of an order's invoices and credit notes, and the tax that they contain."""
+    """The sums of an order's invoices and credit notes, the tax that they contain, and the series of their numbers."""
 
     order_id: str
     invoiced: int
     credited: int
     tax_invoiced: int = 0
     tax_credited: int = 0
+    series: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

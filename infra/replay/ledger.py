@@ -34,11 +34,13 @@ def payments_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> l
 
 def documents_of(admin: Session, order_ids: Iterable[str], concurrency: int) -> list[DocumentFact]:
     def read(order_id: str) -> DocumentFact:
-        sums, taxes = Counter[str](), Counter[str]()
+        sums, taxes, series = Counter[str](), Counter[str](), set[str]()
         for one in admin.get("/ops/documents", order_id=order_id)["items"]:
+            series.add(one["series"])
             sums[one["kind"]] += one["total"]["amount"]
             taxes[one["kind"]] += one["tax"]["amount"]
-        return DocumentFact(order_id, sums["invoice"], sums["credit_note"], taxes["invoice"], taxes["credit_note"])
+        told = (sums["invoice"], sums["credit_note"], taxes["invoice"], taxes["credit_note"])
+        return DocumentFact(order_id, *told, frozenset(series))
 
     return each(read, order_ids, concurrency)
 
@@ -59,10 +61,10 @@ def shipping_of(admin: Session, parcels: Mapping[str, tuple[str, int, int]], ser
     return {order_id: price(*parcel) for order_id, parcel in parcels.items()}
 
 
-def numbers_of(admin: Session, year: int) -> dict[str, list[int]]:
-    """The positions of all documents of a year by series, the first one first. Reads each page until one is empty."""
+def numbers_of(admin: Session, every: Iterable[str]) -> dict[str, list[int]]:
+    """The positions of all documents of each series, the first one first. Reads each page until one is empty."""
     found: dict[str, list[int]] = {}
-    for series in (f"INV-{year}", f"CRN-{year}"):
+    for series in every:
         items: list[int] = []
         cursor: dict[str, str] = {}
         while True:

@@ -48,8 +48,10 @@ def fact_of(order: Json) -> OrderFact:
     for line in order["lines"]:
         units[line["product_id"]] = units.get(line["product_id"], 0) + line["quantity"]
     returns = order.get("returns", [])
+    came_back: dict[str, int] = {}
     for line in (line for made in returns for line in made["received"]):
         units[line["product_id"]] -= line["restock"]
+        came_back[line["product_id"]] = came_back.get(line["product_id"], 0) + line["quantity"]
     charges = order.get("charges", [])
     undone = [charge for made in returns for charge in made["charges"]]
     return OrderFact(
@@ -64,7 +66,7 @@ def fact_of(order: Json) -> OrderFact:
         tax=order["tax"]["amount"] if "tax" in order else 0,
         refunded=order["refunded"]["amount"] if "refunded" in order else 0,
         returned=[_charge(charge) for charge in undone],
-        came_back={line["product_id"]: line["quantity"] for made in returns for line in made["received"]},
+        came_back=came_back,
     )
 
 

@@ -1,4 +1,6 @@
-"""The shipping rates as text: one line per price. A cell that is empty has what the line above has."""
+"""The shipping rates as text: one line per price. A cell that is empty has what the line above has; `goods_from` and
+`further_item` are 0 then.
+"""
 
 from __future__ import annotations
 

@@ -191,10 +191,15 @@ class Threshold:
         return self.default if self.own is None else self.own
 
 
-def crossing(stock: Counted, *movements: Movement, low_at: int) -> Level | None:
-    """The new level after these movements, or None if it stays the same."""
-    level = level_of(stock.available + sum(movement.available for movement in movements), low_at)
-    return None if level is stock.level else level
+def level_to_tell(stock: Counted, *movements: Movement, low_at: int) -> Level | None:
+    """The level that an event tells after these movements: a new one, or `low` once more where there are more units.
+
+    None where no event is due. So the count of the last event is never less than what is available, and nobody refuses
+    a buyer by it who could be served.
+    """
+    more = sum(movement.available for movement in movements)
+    level = level_of(stock.available + more, low_at)
+    return None if level is stock.level and not (level is Level.LOW and more > 0) else level
 
 
 def merge(lines: Iterable[Line]) -> tuple[Line, ...]:

@@ -40,7 +40,9 @@ class InventoryReleased(EventModel):
 
 
 class LowStock(EventModel):
-    """The available count crossed into a new level at or below the threshold. Once per crossing, up or down."""
+    """The available count crossed into a new level at or below the threshold, up or down, or rose within the low
+    level. Once per crossing and rise.
+    """
 
     TYPE: ClassVar[str] = "inventory.low_stock"
     EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": "p-1", "available": 5, "level": "low"}

@@ -3,7 +3,8 @@
 A write that stays within the stored level has a condition on `level` and a range of `available`, so that any number of
 orders may take from a well-stocked product without conflicts. A write that changes the level is conditional on one
 `version`, and its event is in the same transaction. The first attempt assumes plenty of stock and reads nothing. A
-refused condition returns the current item, and the next attempt uses it. For a hot product see product_stock.py: a
+refused condition returns the current item, and the next attempt uses it. A write that adds units within the low level
+has its event and condition like one that changes the level. For a hot product see product_stock.py: a
 shard that stays above the threshold is a well-stocked item, and every other movement is conditional on the root's
 version.
 
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from inventory.domain import ROOT, Level, Movement, Stock, Threshold, bounds, crossing, level_of
+from inventory.domain import ROOT, Level, Movement, Stock, Threshold, bounds, level_of, level_to_tell
 from inventory.events import LowStock, Restocked
 from inventory.listing import INDEX, level_keys
 from inventory.product_stock import ProductStock
@@ -161,7 +162,7 @@ def _same(threshold: Threshold) -> tuple[str, dict[str, int | str]]:
 
 def _move_root(movement: Movement, stock: Stock, threshold: Threshold, now: datetime) -> list[Write]:
     """Moves the only item of a product that is not hot."""
-    level = crossing(stock, movement, low_at=threshold.low_at)
+    level = level_to_tell(stock, movement, low_at=threshold.low_at)
     if level:
         return [move_exactly(movement, stock, level), level_record(ProductStock(stock), [movement], level, now)]
     if stock.level is Level.OK:
@@ -193,7 +194,7 @@ def _move_together(
     on_root = [movement for movement in movements if movement.shard == ROOT]
     if not needs_root and not on_root:
         return writes
-    level = crossing(product, *movements, low_at=low_at)
+    level = level_to_tell(product, *movements, low_at=low_at)
     witness = on_root[0] if on_root else Movement(product.product_id)
     writes.append(move_exactly(witness, product.root, level))
     return [*writes, level_record(product, movements, level, now)] if level else writes
@@ -229,7 +230,7 @@ def ledger_entry(movement: Movement, now: datetime, *, cause: str, kind: str, ac
 
 
 def level_record(product: ProductStock, movements: Sequence[Movement], level: Level, now: datetime) -> Write:
-    """The outbox record of a level's crossing. Each crossing increases the root's version, which is its sequence."""
+    """The outbox record of what is told of a level. Each increases the root's version, which is its sequence."""
     event = _level_event(product, movements, level)
     sequence = product.root.version + 1
     return outbox.record(event, service=SERVICE, subject=product.product_id, sequence=sequence, now=now)

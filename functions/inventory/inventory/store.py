@@ -29,7 +29,7 @@ from inventory.domain import (
     Movement,
     Shortage,
     Threshold,
-    crossing,
+    level_to_tell,
 )
 from inventory.events import InventoryReleased, InventoryReserved, ReservedLine
 from inventory.expiry import index_attributes
@@ -201,7 +201,7 @@ class InventoryStore:
         for part in request.parts:
             product = seen[part.product_id]
             movement = Movement(part.product_id, on_hand=part.delta, written_off=part.written_off)
-            level = crossing(product, movement, low_at=self.threshold(part.product_id, product).low_at)
+            level = level_to_tell(product, movement, low_at=self.threshold(part.product_id, product).low_at)
             entries = _adjustment_entries(part, request)
             if level:
                 entries[0]["event"] = level_announcement(product, movement, level, request.at)

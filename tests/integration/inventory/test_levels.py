@@ -1,4 +1,6 @@
-"""low_stock and restocked are published once per crossing, in order, with the count at that crossing."""
+"""low_stock and restocked are published once per crossing, in order, with the count at that crossing, and low_stock
+once more for a rise within the low level.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,20 @@ def test_a_few_after_none_are_announced_as_low_so_that_the_shop_can_sell_them(sh
     shop.stocked(a=2)
     assert shop.events("a") == [low(2, "low")]
     shop.adjust("a", 1)
-    assert shop.events("a") == [low(2, "low")]
+    assert shop.events("a") == [low(2, "low"), low(3, "low")]
+
+
+def test_the_last_event_never_tells_of_fewer_than_there_are(shop: Any) -> None:
+    """A checkout refuses more units than the event told of."""
+    shop.stocked(a=5)
+    shop.reserve("o-1", a=3)
+    shop.reserve("o-2", a=2)
+    shop.release("o-1")
+    shop.reserve("o-3", a=1)
+    shop.release("o-2")
+    shop.release("o-2")
+    assert shop.counts("a") == (5, 1, 4)
+    assert shop.events("a") == [low(5, "low"), low(0, "out"), low(3, "low"), low(4, "low")]
 
 
 def test_shipping_and_refused_orders_announce_nothing(shop: Any) -> None:

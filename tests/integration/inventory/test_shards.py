@@ -162,6 +162,7 @@ def test_levels_are_crossed_by_the_sum_and_told_once(shop: Any) -> None:
         ("inventory.low_stock", 4),
         ("inventory.low_stock", 0),
         ("inventory.low_stock", 2),
+        ("inventory.low_stock", 4),
         ("inventory.restocked", 6),
     ]
 

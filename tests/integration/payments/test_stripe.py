@@ -247,6 +247,22 @@ def test_what_was_given_back_at_stripes_is_not_given_back_again(stripe_till: Str
     assert stripe_till.given_back() == [200, 800]
 
 
+@pytest.mark.parametrize("given_back", [0, 100])
+def test_a_part_that_was_captured_at_stripes_is_given_back_whole(stripe_till: StripeTill, given_back: int) -> None:
+    """Stripe refunds by itself what was not captured, and counts it in the charge's refunds."""
+    authorize(stripe_till)
+    intent = stripe_till.charge()["id"]
+    stripe_till.wire.capture_part(intent, 300)
+    if given_back:
+        stripe_till.wire.post("/v1/refunds", payment_intent=intent, amount=str(given_back))
+    with pytest.raises(CaptureRefused, match="a part"):
+        stripe_till.capture()
+    for _ in range(2):
+        stripe_till.task("RefundPayment")
+    assert stripe_till.given_back() == sorted([700, 300 - given_back, *([given_back] if given_back else [])])
+    assert stripe_till.status() == "refunded"
+
+
 def test_an_authorization_that_comes_alive_after_its_decline_is_let_go_of(stripe_till: StripeTill) -> None:
     """The bank asked for a confirmation, the order was cancelled, and then the customer confirmed."""
     card = {"number": NEEDS_THE_CUSTOMER, "exp_month": "12", "exp_year": "2030", "cvc": "123"}

@@ -60,6 +60,7 @@ class FakeShop:
     coupons: dict[str, Json] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)
     shipping: int = 395
+    series: str = "INV-2026"
     valid_tokens: set[str] = field(default_factory=set)
     _ids: Any = field(default_factory=itertools.count)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -268,7 +269,7 @@ class FakeShop:
     def _documents(self, request: httpx.Request) -> list[Json]:
         """One invoice for each captured payment, without those in `not_invoiced`, and a credit note for each return."""
         issued = [
-            {"kind": "invoice", "number": f"INV-2026-{number:06d}", "order_id": order_id}
+            {"kind": "invoice", "series": self.series, "number": f"{self.series}-{number:06d}", "order_id": order_id}
             | {name: order[name] for name in ("total", "tax")}
             for number, (order_id, order) in enumerate(self.orders.items(), 1)
             if order["payment_status"] == "captured" and number not in self.not_invoiced
@@ -277,10 +278,11 @@ class FakeShop:
         for order_id, order in self.orders.items():
             for made in order["returns"] if "order_id" in query else []:
                 tax = {"amount": sum(one["tax"]["amount"] for one in made["charges"]), "currency": "GBP"}
-                issued.append({"kind": "credit_note", "order_id": order_id, "total": made["refunded"], "tax": tax})
+                note = {"kind": "credit_note", "series": "CRN-2026", "order_id": order_id}
+                issued.append(note | {"total": made["refunded"], "tax": tax})
         if "order_id" in query:
             return [one for one in issued if one["order_id"] == query["order_id"]]
-        return [one for one in reversed(issued) if query["series"].startswith("INV")]
+        return [one for one in reversed(issued) if query["series"] == one["series"]]
 
     def _move(self, product_id: str, on_hand: int = 0, reserved: int = 0) -> None:
         stock = self.stock[product_id]

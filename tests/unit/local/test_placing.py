@@ -92,6 +92,14 @@ def test_units_that_are_in_stock_again_are_not_gone_and_those_that_were_written_
     assert fact_of(order).units == {"a": 4}
 
 
+def test_what_came_back_of_a_product_in_several_returns_is_added_up() -> None:
+    order: dict[str, Any] = {"order_id": "o", "status": "delivered", "payment_status": "captured"}
+    order |= {"total": {"amount": 5}, "lines": [{"product_id": "a", "quantity": 5}]}
+    one, two = ([{"product_id": "a", "quantity": units, "restock": 0, "write_off": units}] for units in (1, 2))
+    order |= {"returns": [{"received": one, "charges": []}, {"received": two, "charges": []}]}
+    assert fact_of(order).came_back == {"a": 3}
+
+
 @pytest.mark.parametrize(
     ("country", "code"),
     [("United Kingdom", "GB"), ("EIRE", "IE"), ("Unspecified", "GB"), ("Channel Islands", "JE"), ("Japan", "JP")],

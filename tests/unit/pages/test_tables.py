@@ -153,7 +153,14 @@ def versions(api: ShopApi, tables: dict[str, Any]) -> None:
 def test_the_rates_are_shown_by_zone_and_say_that_they_are_an_example(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/shipments/rates"] = (200, RATES)
     text = desk("GET", "/console/rates", as_user=True).text
-    for seen in ("the example of a new shop", "<h2>Domestic</h2>", "All other countries", "2 to 3", "17.95"):
+    for seen in (
+        "the example of a new shop",
+        "<h2>Domestic</h2>",
+        "All other countries",
+        "2 to 3",
+        "17.95",
+        "further_item is 0",
+    ):
         assert seen in text
 
 

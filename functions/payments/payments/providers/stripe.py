@@ -244,17 +244,29 @@ def _charge(found: stripe.PaymentIntent) -> Charge:
         action = Action(client_secret=intent["client_secret"])
     currency = str(intent["currency"]).upper()
     latest = intent.get("latest_charge")
-    taken = intent.get("amount_received") if status is ChargeStatus.CAPTURED else None
+    is_captured = status is ChargeStatus.CAPTURED
+    taken = intent.get("amount_received") if is_captured else None
+    given_back = _given_back(latest) if is_captured and isinstance(latest, dict) else 0
     return Charge(
         charge_id=intent["id"],
         reference=(intent.get("metadata") or {}).get("payment_id", ""),
         status=status,
         amount=_in_our_units(taken or intent["amount"], currency),
-        refunded=_in_our_units(latest.get("amount_refunded", 0), currency).amount if isinstance(latest, dict) else 0,
+        refunded=_in_our_units(given_back, currency).amount,
         reason=reason,
         detail=detail,
         action=action,
     )
+
+
+def _given_back(charge: Mapping[str, Any]) -> int:
+    """What was refunded of the captured money. Stripe counts what was held and not captured as refunded, too: it makes
+    a refund of that by itself.
+    """
+    held: int = charge["amount"]
+    captured: int = charge.get("amount_captured", held)
+    refunded: int = charge.get("amount_refunded", 0)
+    return max(0, refunded - (held - captured))
 
 
 def _dispute(found: Mapping[str, Any], charged: Money) -> Dispute:
