@@ -307,6 +307,33 @@ def test_what_a_clerk_counted_is_still_there_after_a_refusal(api: ShopApi, desk:
     assert [part.partition('value="')[2][0] for part in page.split("<input id=")[1:]] == ["1", "0"]
 
 
+def test_all_that_a_clerk_counted_is_still_there_after_the_log_in(api: ShopApi, desk: Ask) -> None:
+    """The log-in's form keeps the count of each line, also where a first password was wrong."""
+    two = [{"product_id": one, "quantity": 9} for one in ("p1", "p2")]
+    _, order = answer_of_the_contract("GET", "/api/orders/o-1")
+    api.answers["GET /api/orders/o-1"] = (200, order | {"returns": [a_return("approved") | {"lines": two}]})
+    api.refuse("POST /api/orders/o-1/returns/r-1/receive", 401, "unauthenticated")
+    counted = {"product": ["p1", "p2"], "restock": ["5", "4"], "write_off": ["1", "2"], "key": KEY}
+    ended = desk("POST", "/console/returns/o-1/r-1/receive", counted, as_user=True)
+    assert ended.status == 401
+
+    api.refuse("POST /api/users/login", 401, "wrong-credentials")
+    again = desk("POST", "/console/login", {"email": "a@b.example", "password": "no"} | hidden_of(ended.text))
+    api.answers["POST /api/users/login"] = (200, {"access_token": "a.b.c", "refresh_token": "r"})
+    api.answers["GET /api/users/me"] = (200, {"role": "admin"})
+    page = desk("POST", "/console/login", {"email": "a@b.example", "password": "yes"} | hidden_of(again.text))
+
+    assert [part.partition('value="')[2][0] for part in page.text.split("<input id=")[1:]] == ["5", "1", "4", "2"]
+
+
+def hidden_of(page: str) -> dict[str, list[str]]:
+    """The hidden fields of the page, each with all its values."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page):
+        found.setdefault(name, []).append(html.unescape(value))
+    return found
+
+
 def test_a_receipt_that_the_customer_s_cancellation_overtook_shows_it(api: ShopApi, desk: Ask) -> None:
     returned(api, desk, "cancelled")
     api.refuse("POST /api/orders/o-1/returns/r-1/receive", 409, "return-not-changeable", "The return is cancelled.")
