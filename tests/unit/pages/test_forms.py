@@ -150,6 +150,29 @@ def test_no_password_is_shown_again(api: ShopApi, shop: Ask) -> None:
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("address", "form", "fails", "said"),
+    [
+        ("/account/password", {"current_password": "a", "new_password": "b"}, "POST /api/users/login", "reset"),
+        ("/account/sessions", {}, "POST /api/users/logout", "everywhere"),
+        ("/account/closure", {"password": "a"}, "POST /api/users/logout", "closed"),
+    ],
+)
+@pytest.mark.parametrize("is_away", [True, False])
+def test_what_is_done_to_an_account_is_not_said_to_have_failed(
+    api: ShopApi, shop: Ask, address: str, form: dict[str, str], fails: str, said: str, *, is_away: bool
+) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer", retry_after=7)
+
+    api.answers[fails] = lost if is_away else (429, {"type": "urn:x:rate-limited", "detail": "Too often."})
+
+    answer = shop("POST", address, form, cookies=["__Host-a=a.b.c", "__Host-r=held"])
+
+    assert (answer.status, answer.location) == (303, f"/login?said={said}")
+    assert [cookie for cookie in answer.cookies if "Max-Age=0" not in cookie] == []
+
+
 def test_a_form_of_another_site_does_nothing(full_cart: ShopApi, shop: Ask) -> None:
     answer = shop("POST", "/checkout", start(), as_user=True, headers={"sec-fetch-site": "same-site"})
 
