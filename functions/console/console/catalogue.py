@@ -9,6 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from console.stock import Adjust, send_adjustment
+from console.texts import with_line_feeds
 from console.wiring import ports
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
@@ -21,13 +22,13 @@ _FIELDS = ("name", "description", "category", "tax_class")
 
 class Product(Form):
     """`price` is in major units, such as 12.50. A change has the `version` that the form was made of. A new product has
-    a `key`, with which a form that is sent twice makes one product.
+    a `key`, with which a form that is sent twice makes one product. The API knows how long each text may be.
     """
 
     sku: Annotated[str, Field(max_length=64)] = ""
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    description: Annotated[str, Field(max_length=4000)] = ""
-    category: Annotated[str, Field(max_length=100)] = ""
+    name: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    category: str = ""
     price: Annotated[str, Field(max_length=20)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     weight_grams: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -90,7 +91,7 @@ def _differences(product: Any, typed: dict[str, str]) -> dict[str, str]:
     """By field, what stands in the catalogue now, where it is not what was typed."""
     now = {name: product[name] or "" for name in _FIELDS} | {"currency": product["price"]["currency"]}
     now |= {"price": major(product["price"]), "weight_grams": str(product["weight_grams"])}
-    return {name: value for name, value in now.items() if name in typed and typed[name] != value}
+    return {name: value for name, value in now.items() if name in typed and with_line_feeds(typed[name]) != value}
 
 
 def _said(form: Product) -> dict[str, Any]:
@@ -100,7 +101,7 @@ def _said(form: Product) -> dict[str, Any]:
         raise InvalidForm({"price": f"{error}."}) from None
     said: dict[str, Any] = {
         "name": form.name,
-        "description": form.description,
+        "description": with_line_feeds(form.description),
         "category": form.category or None,
         "price": {"amount": price.amount, "currency": price.currency},
     }

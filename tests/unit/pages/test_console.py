@@ -370,10 +370,29 @@ def test_an_edit_of_what_another_operator_has_changed_shows_both(api: ShopApi, d
     assert (page.status, "Another operator has changed it meanwhile." in page.text) == (409, True)
     assert "at version 4" not in page.text
     assert "In the catalogue now: <ins>nothing</ins>" in page.text
-    assert 'value="Blown"' in page.text
+    assert '>Blown</textarea>' in page.text
 
 
 # ---- dead letters
+
+
+def test_a_description_keeps_its_lines_and_its_length_where_only_the_price_is_changed(api: ShopApi, desk: Ask) -> None:
+    """A browser takes the lines of a text out of an input, and sends those of a textarea with CR and LF."""
+    text = "Brass.\nGlass. " + "x" * 4900
+    _, product = answer_of_the_contract("GET", "/api/products/p1")
+    api.answers["GET /api/products/p1"] = (200, product | {"description": text, "category": "c" * 150, "version": 2})
+    page = desk("GET", "/console/catalogue/p1", as_user=True).text
+    assert f">{text}</textarea>" in page
+
+    form = {"name": "A lamp", "price": "9", "currency": "GBP", "category": "c" * 150, "version": "2"}
+    typed = form | {"description": text.replace("\n", "\r\n")}
+    assert desk("POST", "/console/catalogue/p1", typed, as_user=True).status == 303
+    ((_, _, _, body, _),) = api.of("PATCH /api/products/p1")
+    assert (body["description"], body["category"]) == (text, "c" * 150)
+
+    late = desk("POST", "/console/catalogue/p1", typed | {"version": "1", "currency": "no"}, as_user=True).text
+    assert "Another operator has changed it meanwhile." in late
+    assert "In the catalogue now: <ins>Brass" not in late
 
 
 def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -> None:
