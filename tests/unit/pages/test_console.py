@@ -370,7 +370,7 @@ def test_an_edit_of_what_another_operator_has_changed_shows_both(api: ShopApi, d
     assert (page.status, "Another operator has changed it meanwhile." in page.text) == (409, True)
     assert "at version 4" not in page.text
     assert "In the catalogue now: <ins>nothing</ins>" in page.text
-    assert '>Blown</textarea>' in page.text
+    assert ">Blown</textarea>" in page.text
 
 
 # ---- dead letters

@@ -415,6 +415,35 @@ def test_the_lines_of_a_cart_and_of_an_order_show_their_products(full_cart: Shop
     assert 'class="row thumbs"' in shown
 
 
+@pytest.mark.parametrize("typed", ["", "1000", "many"])
+def test_a_quantity_that_is_none_is_told_at_its_line_and_stays(full_cart: ShopApi, shop: Ask, typed: str) -> None:
+    answer = shop("POST", "/cart/lines/p1", {"quantity": typed}, as_user=True)
+
+    assert answer.status == 422
+    assert f'<input id="quantity" name="quantity" type="number" min="0" max="999" required value="{typed}"' in answer.text
+    assert 'aria-describedby="quantity-error"' in answer.text
+    assert full_cart.of("PUT /api/carts/mine/items/p1") == []
+
+
+def test_a_quantity_of_a_line_that_is_gone_is_told_without_a_field(full_cart: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", "/cart/lines/p2", {"quantity": "1000"}, as_user=True)
+
+    assert answer.status == 422
+    assert "There is a problem." in answer.text
+    assert 'id="quantity' not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("available", "said"), [(0, "This is sold out."), (1, "There is only 1."), (2, "There are only 2.")]
+)
+def test_a_line_of_more_than_there_are_says_how_many(full_cart: ShopApi, shop: Ask, available: int, said: str) -> None:
+    whole = cart()
+    whole["lines"][0] |= {"available": available, "shortfall": 1}
+    full_cart.answers["GET /api/carts/mine"] = (200, whole)
+
+    assert said in shop("GET", "/cart", as_user=True).text
+
+
 def test_a_cart_is_shown_without_pictures_while_the_catalogue_is_away(full_cart: ShopApi, shop: Ask) -> None:
     full_cart.refuse("GET /api/products", 503, "unavailable")
 
