@@ -42,6 +42,7 @@ from pages import cookies, gate, static
 from pages.view import Templates, amounts
 from pages.visitor import LogInFirst, Refused, Reply, Unavailable, Visitor
 
+_NOT_NOW = "This is not possible now."
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
 _FORM = "application/x-www-form-urlencoded"
 _KEPT = "kept."  # before the name of a field of an interrupted form, in the form of the log-in
@@ -343,7 +344,7 @@ class Pages:
             return Redirect(f"{self.log_in}?{urlencode({'back': visit.way_back})}")
         if isinstance(error, Refused):
             status = error.reply.status
-            detail = error.reply.detail
+            detail = error.reply.detail or _NOT_NOW
         elif isinstance(error, (DomainError, TransientError)):
             problem = problem_of(error)
             status, detail = problem.status, str(error)
@@ -473,7 +474,7 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         return 503, {"": f"{error} {_when_again(error)} What you typed is still here. {request}"}
     reply = error.reply
     found = messages_by_field(reply, lambda path: path.rpartition(".")[2])
-    return reply.status, found or {"": _OF_SENT_FORMS.get(reply.problem) or reply.detail or "This is not possible now."}
+    return reply.status, found or {"": _OF_SENT_FORMS.get(reply.problem) or reply.detail or _NOT_NOW}
 
 
 def _when_again(error: Unavailable) -> str:

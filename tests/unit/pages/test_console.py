@@ -418,6 +418,18 @@ def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api:
     assert all(f"<code>{name}</code>" in page.text for name in ("m-1", "m-2", "m-3"))
 
 
+def test_a_dry_run_keeps_the_filter_and_the_note(api: ShopApi, desk: Ask) -> None:
+    """The letters that are shown beside it are those that it is about."""
+    done = {"dry_run": True, "matched": 1, "redriven": 0, "next_cursor": None, "items": []}
+    api.answers["POST /api/ops/dlq/redrive"] = (200, done)
+    form = {"reason": "malformed", "step": "dry", "max": "50", "note": "it is mended"}
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True).text
+    [(_, _, path, _, _)] = api.of("GET /api/ops/dlq/orders-dlq/messages")
+    assert "reason=malformed" in path
+    assert 'name="reason" value="malformed"' in page
+    assert 'value="it is mended"' in page
+
+
 def test_a_parked_saga_s_cause_is_told_without_its_traceback(api: ShopApi, desk: Ask) -> None:
     _, found = answer_of_the_contract("GET", "/api/ops/sagas")
     cause = {"errorMessage": "The bank says no.", "errorType": "RefundRefused", "stackTrace": ["File x, line 1"]}
@@ -1086,6 +1098,20 @@ def test_words_of_a_picture_that_another_operator_has_changed_are_shown_beside_w
     assert again.location == "/console/catalogue/p1/pictures"
     twice = desk("POST", form, typed | {"alt": "From Bea"}, as_user=True)
     assert twice.location == "/console/catalogue/p1/pictures", "the same words, sent twice, are no conflict"
+
+
+def test_what_was_typed_about_a_picture_stays_where_it_was_not_taken(api: ShopApi, desk: Ask) -> None:
+    form = pictured(api, "A pot", "")
+    api.refuse("PATCH /api/products/images/p1/i1", 429, "too-many-requests")
+    shown = {"was_alt": "A pot", "was_place": "1"}
+    page = desk("POST", form, shown | {"alt": "A pot", "decorative": "yes", "place": "2"}, as_user=True).text
+    ticked = 'name="decorative" value="yes" checked'
+    assert page.count(ticked) == 2, "of this picture, as it was typed, and of the one that only decorates"
+    assert '<input id="place-i1" name="place" type="number" min="1" max="8" value="2"' in page
+
+    api.refuse("POST /api/products/images/p1", 409, "too-many-images")
+    new = desk("POST", "/console/catalogue/p1/pictures", {"decorative": "yes", "key": KEY}, as_user=True).text
+    assert new.count(ticked) == 2, "of the new one, too"
 
 
 def test_a_form_of_a_picture_of_before_sends_all_of_it(api: ShopApi, desk: Ask) -> None:

@@ -486,6 +486,14 @@ def test_a_search_on_one_stall_that_finds_nothing_leads_to_all_stalls(api: ShopA
     assert "Look on all stalls" not in shop("GET", "/?q=lamp").text
 
 
+def test_a_refusal_without_a_reason_is_a_page_with_words(api: ShopApi, shop: Ask) -> None:
+    """As of something in front of the API."""
+    api.answers["GET /api/orders"] = (429, {"message": "Too Many Requests"})
+    page = shop("GET", "/orders", as_user=True)
+    assert page.status == 429
+    assert "<p>This is not possible now.</p>" in page.text
+
+
 def test_a_page_that_cannot_be_shown_now_can_be_asked_for_again(api: ShopApi, shop: Ask) -> None:
     def refuse_to_answer() -> Any:
         raise PeerUnavailable("no answer")

@@ -204,6 +204,14 @@ def test_what_is_back_already_is_shown(sold_out: ShopApi, shop: Ask) -> None:
     assert shop("POST", "/p/mug/guest-wish", {"email": "ada@example.com"}).location == "/p/mug?said=back"
 
 
+def test_what_is_back_already_is_said_to_who_has_logged_in(sold_out: ShopApi, shop: Ask) -> None:
+    """The page may still say that it is sold out: it hears of the stock a moment later."""
+    sold_out.refuse("PUT /api/notifications/wishes/p1", 409, "in-stock", "This product is in stock.")
+    answer = shop("POST", "/p/p1/wish", as_user=True)
+    assert answer.location == "/p/p1?said=back"
+    assert "It is back already" in shop("GET", answer.location, as_user=True).text
+
+
 def test_the_link_asks_and_its_buttons_confirm_or_end(sold_out: ShopApi, shop: Ask) -> None:
     page = shop("GET", WISH)
     assert (page.status, "Yes, mail me" in page.text) == (200, True)
