@@ -49,7 +49,8 @@ def show_catalogue(visit: Visit) -> Page:
 @pages.get("/console/catalogue/new")
 def show_new(visit: Visit) -> Page:
     visit.require_log_in()
-    return Page("product.html", {"product": None, "stock": part(lambda: None), "theirs": {}, "currency": _currency()})
+    values = {"product": None, "stock": part(lambda: None), "theirs": {}, "currency": _currency(), "is_sold": True}
+    return Page("product.html", values)
 
 
 @pages.post("/console/catalogue/new", form=Product, again=show_new)
@@ -66,11 +67,17 @@ def show_product(visit: Visit, product_id: str) -> Page:
         lambda: visit.visitor.get(path("products", product_id)),
         lambda: part(lambda: _stock(visit, product_id)),
     )
-    is_late = visit.values.get("version", "") not in ("", str(product["version"]))
+    is_late = _is_sold(product) and visit.values.get("version", "") not in ("", str(product["version"]))
     theirs = _differences(product, visit.values) if is_late else {}
     if is_late:
         visit.errors[""] = _OVERTAKEN
-    return Page("product.html", {"product": product, "stock": stock, "theirs": theirs, "currency": _currency()})
+    values = {"stock": stock, "theirs": theirs, "currency": _currency(), "is_sold": _is_sold(product)}
+    return Page("product.html", {"product": product} | values)
+
+
+def _is_sold(product: Any) -> bool:
+    """One that is discontinued stays so: it takes no change and no picture."""
+    return bool(product["status"] != "discontinued")
 
 
 def _stock(visit: Visit, product_id: str) -> Any:
@@ -174,7 +181,7 @@ def show_pictures(visit: Visit, product_id: str) -> Page:
         visit.notice = visit.notice or f"The file has arrived. {said}".rstrip()
     return Page(
         "pictures.html",
-        {"product": product, "pictures": found, "arrived": arrived},
+        {"product": product, "pictures": found, "arrived": arrived, "is_sold": _is_sold(product)},
         policy=tuple(("form-action", origin) for origin in forms),
     )
 

@@ -361,6 +361,23 @@ def test_an_edit_that_is_not_valid_is_no_conflict(api: ShopApi, desk: Ask) -> No
     assert (page.status, "Another operator" in page.text, "In the catalogue now" in page.text) == (422, False, False)
 
 
+@pytest.mark.parametrize("status", ["active", "discontinued"])
+def test_a_product_that_is_discontinued_is_offered_no_change(api: ShopApi, desk: Ask, status: str) -> None:
+    """The API refuses each of them."""
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"status": status, "version": 4}
+    api.answers["GET /api/products/p1"] = (200, product)
+    api.refuse("PATCH /api/products/p1", 409, "product-discontinued", "S is discontinued.")
+    page = desk("GET", "/console/catalogue/p1", as_user=True).text
+    offered = [word for word in (">Change it</button>", ">Discontinue</button>") if word in page]
+    pictures = desk("GET", "/console/catalogue/p1/pictures", as_user=True).text
+    late = desk("POST", "/console/catalogue/p1", EDIT | {"price": "9.00", "version": "3"}, as_user=True).text
+    if status == "active":
+        assert (len(offered), "Choose its file" in pictures, "no longer sold" in page) == (2, True, False)
+    else:
+        assert (offered, "Choose its file" in pictures, "no longer sold" in page) == ([], False, True)
+        assert ("S is discontinued." in late, "Both are shown" in late) == (True, False)
+
+
 def test_an_edit_of_what_another_operator_has_changed_shows_both(api: ShopApi, desk: Ask) -> None:
     product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"version": 4, "description": None}
     api.answers["GET /api/products/p1"] = (200, product)

@@ -486,6 +486,22 @@ def test_a_search_on_one_stall_that_finds_nothing_leads_to_all_stalls(api: ShopA
     assert "Look on all stalls" not in shop("GET", "/?q=lamp").text
 
 
+@pytest.mark.parametrize("availability", ["in_stock", "out"])
+def test_what_is_not_sold_any_more_is_not_offered(api: ShopApi, shop: Ask, availability: str) -> None:
+    """Orders lead to it, and the API says of it that there are some; a cart refuses it, and so does a wish."""
+    _, product = answer_of_the_contract("GET", "/api/products/p1")
+    product |= {"status": "discontinued", "availability": availability, "name": "A lamp", "related": []}
+    api.answers["GET /api/products/p1"] = (200, product)
+
+    page = shop("GET", "/p/p1")
+
+    assert page.status == 410
+    assert "A lamp</h1>" in page.text
+    assert "This is not sold any more." in page.text
+    assert [word for word in ("Add to cart", "Tell me", "Mail me", "in stock", "sold out") if word in page.text] == []
+    assert api.of("POST /api/shipments/quotes") == []
+
+
 def test_a_refusal_without_a_reason_is_a_page_with_words(api: ShopApi, shop: Ask) -> None:
     """As of something in front of the API."""
     api.answers["GET /api/orders"] = (429, {"message": "Too Many Requests"})

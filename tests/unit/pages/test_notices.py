@@ -165,6 +165,7 @@ def sold_out(api: ShopApi) -> ShopApi:
         "sku": "MUG",
         "price": {"amount": 1250, "currency": "GBP"},
         "availability": "out",
+        "status": "active",
         "description": "",
         "category": "",
         "weight_grams": 300,
