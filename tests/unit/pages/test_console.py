@@ -747,6 +747,18 @@ def test_a_parcel_that_the_carrier_refuses_says_why(api: ShopApi, desk: Ask) -> 
     assert 'name="carrier"' in page
 
 
+@pytest.mark.parametrize(("awaits", "can_be_sent"), [("carrier", False), ("dispatch", True)])
+def test_a_parcel_of_the_carriers_system_is_sent_once_it_has_a_label(
+    api: ShopApi, desk: Ask, awaits: str, *, can_be_sent: bool
+) -> None:
+    """Before that, the API refuses staff's report on it."""
+    packed(api)
+    _, rows = answer_of_the_contract("GET", "/api/shipments")
+    api.answers["GET /api/shipments"] = (200, rows | {"items": [rows["items"][0] | {"awaits": [awaits]}]})
+    page = desk("GET", "/console/parcels/s-1", as_user=True).text
+    assert ("It leaves now</button>" in page, "has not taken it yet" in page) == (can_be_sent, not can_be_sent)
+
+
 def test_a_shipping_service_of_an_earlier_release_shows_its_parcels(api: ShopApi, desk: Ask) -> None:
     packed(api)
     for name in ("label_url", "tracking_url", "refusal"):
