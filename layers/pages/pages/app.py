@@ -46,11 +46,13 @@ _NOT_NOW = "This is not possible now."
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
 _FORM = "application/x-www-form-urlencoded"
 _KEPT = "kept."  # before the name of a field of an interrupted form, in the form of the log-in
-# What the API says to a client's developer about a form's key, in the words of who has sent the form.
-_OF_SENT_FORMS = {
+# What the API says to a client's developer, in the words of who has sent the form.
+_IN_WORDS = {
     "request-in-flight": "Your first try is still under way. Please wait a moment, and send it again: it is done once.",
     "idempotency-key-reused": "This form was sent before, with something else in it. Please look at what that has"
     " done. If you send it again, it is done too.",
+    "order-not-cancellable": "This order cannot be cancelled any more: its parcel has left, or staff look at it.",
+    "order-not-returnable": "Nothing of this order can be returned now. Its state is on this page.",
 }
 
 
@@ -474,7 +476,7 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         return 503, {"": f"{error} {_when_again(error)} What you typed is still here. {request}"}
     reply = error.reply
     found = messages_by_field(reply, lambda path: path.rpartition(".")[2])
-    return reply.status, found or {"": _OF_SENT_FORMS.get(reply.problem) or reply.detail or _NOT_NOW}
+    return reply.status, found or {"": _IN_WORDS.get(reply.problem) or reply.detail or _NOT_NOW}
 
 
 def _when_again(error: Unavailable) -> str:
