@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.pages.conftest import Ask
-from tests.unit.pages.shop_api import ShopApi
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 
 TOKEN = "dXNlci0x." + "A" * 43
 PAGE, UNSUBSCRIBE = f"/unsubscribe/{TOKEN}", f"POST /api/notifications/unsubscriptions/{TOKEN}"
@@ -234,3 +234,16 @@ def test_a_link_to_confirm_that_has_expired_says_so(sold_out: ShopApi, shop: Ask
 
 def test_no_other_site_confirms(sold_out: ShopApi, shop: Ask) -> None:
     assert shop("POST", WISH, headers={"sec-fetch-site": "cross-site"}).status == 403
+
+
+@pytest.mark.parametrize(("language", "stated"), [("de", 2), ("en", 0), (None, 0)])
+def test_a_notice_states_its_language_where_it_is_not_the_page_s(
+    api: ShopApi, shop: Ask, language: str | None, stated: int
+) -> None:
+    """A screen reader would read German with an English voice. A service of an earlier release states none."""
+    _, found = answer_of_the_contract("GET", "/api/notifications")
+    notice = found["items"][0] | {"subject": "Ihre Bestellung", "body": "Danke!", "language": language}
+    if language is None:
+        del notice["language"]
+    api.answers["GET /api/notifications"] = (200, found | {"items": [notice]})
+    assert shop("GET", "/notices", as_user=True).text.count('lang="de"') == stated
