@@ -49,8 +49,8 @@ def show_catalogue(visit: Visit) -> Page:
 @pages.get("/console/catalogue/new")
 def show_new(visit: Visit) -> Page:
     visit.require_log_in()
-    values = {"product": None, "stock": part(lambda: None), "theirs": {}, "currency": _currency(), "is_sold": True}
-    return Page("product.html", values)
+    values = {"stock": part(lambda: None), "theirs": {}, "currency": _currency(), "is_sold": True}
+    return Page("product.html", {"product": None} | values)
 
 
 @pages.post("/console/catalogue/new", form=Product, again=show_new)

@@ -437,7 +437,7 @@ def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api:
 
 def test_a_dry_run_keeps_the_filter_and_the_note(api: ShopApi, desk: Ask) -> None:
     """The letters that are shown beside it are those that it is about."""
-    done = {"dry_run": True, "matched": 1, "redriven": 0, "next_cursor": None, "items": []}
+    done: dict[str, Any] = {"dry_run": True, "matched": 1, "redriven": 0, "next_cursor": None, "items": []}
     api.answers["POST /api/ops/dlq/redrive"] = (200, done)
     form = {"reason": "malformed", "step": "dry", "max": "50", "note": "it is mended"}
     page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True).text
@@ -520,6 +520,13 @@ def test_a_saga_names_its_order_as_people_say_it(api: ShopApi, desk: Ask, order:
     api.answers["GET /api/orders/o-1"] = order
     saga = desk("GET", "/console/sagas/o-1.cancellation", as_user=True)
     assert (saga.status, f"<h1>Saga <code>{told}</code>" in saga.text) == (200, True)
+
+
+def test_a_payment_is_looked_up_by_what_was_pasted(desk: Ask) -> None:
+    """A browser gets a path of ASCII alone, so that any other text would lead to the site's first page."""
+    assert desk("GET", "/console/payments?payment_id=+p-1%E2%80%A6+", as_user=True).location.startswith(
+        "/console/payments/p-1%"
+    )
 
 
 @pytest.mark.parametrize("number", ["K7QF2-M9X40", None, "of an earlier release"])
