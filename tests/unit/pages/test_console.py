@@ -1027,6 +1027,13 @@ def test_a_problem_leads_to_its_field(desk: Ask, address: str, form: dict[str, s
     assert (page.status, f'<a href="#{field}">' in page.text) == (422, True)
 
 
+@pytest.mark.parametrize("address", ["/console/catalogue/p1/stock", "/console/stock/p1/adjust"])
+def test_a_count_that_is_none_is_told_at_its_field(api: ShopApi, desk: Ask, address: str) -> None:
+    stocked(api)
+    page = desk("POST", address, {"delta": "", "reason": "counted again", "key": KEY}, as_user=True)
+    assert (page.status, 'aria-describedby="delta-error"' in page.text) == (422, True)
+
+
 def entry(number: int, *, status: int | None = None, target: str = "order_id=o-1") -> dict[str, Any]:
     return {
         "entry_id": f"entry-{number}",
