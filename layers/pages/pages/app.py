@@ -403,6 +403,7 @@ class Pages:
             "errors": {name: amounts(text) for name, text in visit.errors.items()} if visit else {},
             "notice": visit.notice if visit else "",
             "request_id": request_id,
+            "is_later": bool(visit and visit.request.query.get("cursor")),  # a page of a list that is not its first
             "new_key": str(uuid.uuid4()),
         }
         text = self._templates.render(answer.template, {**about, **answer.values})

@@ -1190,3 +1190,33 @@ def test_without_script_the_stream_has_a_link_to_look_again_at_the_same_events(d
 
     assert '<a class="without-script" href="/console/stream?type=order.created">Look again</a>' in text
     assert '<span class="needs-script">This page looks again every three seconds.</span>' in text
+
+
+@pytest.mark.parametrize(
+    ("address", "route", "none"),
+    [
+        ("/console/orders?state=parked", "/api/ops/orders", "No order is like that."),
+        ("/console/catalogue?q=mug", "/api/products", "No product is like that."),
+        ("/console/imports?a=b", "/api/products/imports", "None."),
+        ("/console/coupons?a=b", "/api/promotions/coupons", "There is no coupon yet."),
+        ("/console/documents?day=2026-11-28", "/api/ops/documents", "No document is like that."),
+        ("/console/mails?a=b", "/api/notifications/stops", "Messages go to all addresses."),
+        ("/console/parcels?a=b", "/api/shipments", "Parcels wait here"),
+        ("/console/returns?state=approved", "/api/ops/orders/returns", "none</span>"),
+        ("/console/sagas?status=failed", "/api/ops/sagas", "None."),
+        ("/console/stock?low=true", "/api/inventory", "nothing is low"),
+    ],
+)
+def test_a_page_of_a_list_without_a_match_leads_to_the_next(
+    api: ShopApi, desk: Ask, address: str, route: str, none: str
+) -> None:
+    """The API reads so many entries for a page: it may hold none of those that are asked for, and more come after it."""
+    found = answer_of_the_contract("GET", route)[1] | {"items": [], "next_cursor": "more"}
+    api.answers[f"GET {route}"] = (200, found)
+    page = html.unescape(desk("GET", address, as_user=True).text)
+    assert ("the next page goes on" in page, "cursor=more" in page, none in page) == (True, True, False)
+
+    api.answers[f"GET {route}"] = (200, found | {"next_cursor": None})
+    last = html.unescape(desk("GET", f"{address}&cursor=more", as_user=True).text)
+    assert ("There are no more." in last, "rel=\"next\"" in last, none in last) == (True, False, False)
+    assert none in html.unescape(desk("GET", address, as_user=True).text)

@@ -475,6 +475,27 @@ def test_the_counts_of_stalls_are_shown_where_they_hold(api: ShopApi, shop: Ask)
         assert ('kitchen <span class="quiet">5</span>' in text) is are_shown, query
 
 
+def test_where_few_goods_pass_the_filter_the_list_goes_on(api: ShopApi, shop: Ask) -> None:
+    """The API reads so many products for a page, and may find none of the price among them."""
+    found = answer_of_the_contract("GET", "/api/products")[1] | {"items": [], "next_cursor": "more"}
+    api.answers["GET /api/products"] = (200, found)
+    page = html.unescape(shop("GET", "/?min=900").text)
+    assert ("Nothing like that so far." in page, "/?min=900&cursor=more" in page) == (True, True)
+
+    api.answers["GET /api/products"] = (200, found | {"next_cursor": None})
+    assert "There is no more of that." in shop("GET", "/?min=900&cursor=more").text
+    assert "Nothing like that on the stalls today." in shop("GET", "/?min=900").text
+
+
+def test_after_the_last_notice_there_are_no_more(api: ShopApi, shop: Ask) -> None:
+    """A list that ends with a full page has one more, which is empty."""
+    for address, route in (("/notices", "/api/notifications"), ("/orders", "/api/orders")):
+        empty = answer_of_the_contract("GET", route)[1] | {"items": [], "next_cursor": None}
+        api.answers[f"GET {route}"] = (200, empty)
+        assert "There are no more." in shop("GET", f"{address}?cursor=more", as_user=True).text
+        assert "There are no more." not in shop("GET", address, as_user=True).text
+
+
 def test_a_search_on_one_stall_that_finds_nothing_leads_to_all_stalls(api: ShopApi, shop: Ask) -> None:
     page = answer_of_the_contract("GET", "/api/products")[1]
     api.answers["GET /api/products"] = (200, page | {"items": []})
