@@ -1210,7 +1210,7 @@ def test_without_script_the_stream_has_a_link_to_look_again_at_the_same_events(d
 def test_a_page_of_a_list_without_a_match_leads_to_the_next(
     api: ShopApi, desk: Ask, address: str, route: str, none: str
 ) -> None:
-    """The API reads so many entries for a page: it may hold none of those that are asked for, and more come after it."""
+    """The API reads so many entries for a page: none of them may be like that, and yet some that come after them."""
     found = answer_of_the_contract("GET", route)[1] | {"items": [], "next_cursor": "more"}
     api.answers[f"GET {route}"] = (200, found)
     page = html.unescape(desk("GET", address, as_user=True).text)
@@ -1218,5 +1218,5 @@ def test_a_page_of_a_list_without_a_match_leads_to_the_next(
 
     api.answers[f"GET {route}"] = (200, found | {"next_cursor": None})
     last = html.unescape(desk("GET", f"{address}&cursor=more", as_user=True).text)
-    assert ("There are no more." in last, "rel=\"next\"" in last, none in last) == (True, False, False)
+    assert ("There are no more." in last, 'rel="next"' in last, none in last) == (True, False, False)
     assert none in html.unescape(desk("GET", address, as_user=True).text)

@@ -371,6 +371,18 @@ def test_a_category_that_is_cleared_is_removed(api: ShopApi, desk: Ask) -> None:
     assert (body["version"], body["category"]) == (3, None)
 
 
+def test_a_second_click_sends_no_form_that_adds(api: ShopApi, shop: Ask) -> None:
+    """On a slow network: each form that is sent puts one more into the cart, or sends one more mail."""
+    _, found = answer_of_the_contract("GET", "/api/products")
+    api.answers["GET /api/products"] = (200, found | {"items": [found["items"][0] | {"availability": "in_stock"}]})
+    buttons = re.findall(r'action="/cart/lines">.*?(<button[^>]*>)', shop("GET", "/").text, re.DOTALL)
+    user = answer_of_the_contract("GET", "/api/users/me")[1] | {"email_verified": False}
+    api.answers["GET /api/users/me"] = (200, user)
+    account = shop("GET", "/account", as_user=True).text
+    buttons += re.findall(r'action="/account/verification">(<button[^>]*>)', account)
+    assert [("data-once" in button) for button in buttons] == [True, True]
+
+
 def test_the_api_adds_to_a_cart_so_that_two_tabs_lose_nothing(api: ShopApi, shop: Ask) -> None:
     for _ in range(2):
         assert shop("POST", "/cart/lines", {"product_id": "p1", "quantity": "2"}, as_user=True).status == 303
