@@ -638,6 +638,22 @@ def test_without_its_payment_or_documents_an_order_s_page_tells_of_no_credit_not
 REFUND = {"payment_id": "p-1", "amount": "12.50", "currency": "GBP", "reason": "a broken vase", "key": KEY}
 
 
+@pytest.mark.parametrize(
+    ("status", "offered"), [("pending", "Up to £15.00."), ("refused", "Up to £25.00."), ("done", "Up to £25.00.")]
+)
+def test_what_a_refund_under_way_gives_back_is_not_offered_again(
+    api: ShopApi, desk: Ask, status: str, offered: str
+) -> None:
+    """The sum of those that are done is stated by itself."""
+    _, found = answer_of_the_contract("GET", "/api/payments")
+    amounts = {"captured": 2500, "refunded": 0, "disputed": 0}
+    payment = found["items"][0] | {name: {"amount": one, "currency": "GBP"} for name, one in amounts.items()}
+    made = payment["refunds"][0] | {"status": status, "amount": {"amount": 1000, "currency": "GBP"}}
+    payment |= {"refunds": [made], "disputes": []}
+    api.answers["GET /api/payments"] = (200, {"items": [payment]})
+    assert offered in desk("GET", "/console/orders/o-1", as_user=True).text
+
+
 def test_a_refund_is_typed_as_people_write_money(api: ShopApi, desk: Ask) -> None:
     assert desk("POST", "/console/orders/o-1/refunds", REFUND, as_user=True).status == 303
 
