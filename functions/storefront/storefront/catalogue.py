@@ -115,7 +115,7 @@ def show_product(visit: Visit, product_id: str) -> Page:
     is_sold = product["status"] != "discontinued"
     quotes = part(lambda: _quotes(visit, product)) if is_sold else Part()
     values = {"product": product, "is_sold": is_sold, "quotes": quotes}
-    return Page("product.html", values, 200 if is_sold else 410, is_personal=False)
+    return Page("product.html", values, 200 if is_sold else 404, is_personal=False)
 
 
 def _quotes(visit: Visit, product: Any) -> Any:
