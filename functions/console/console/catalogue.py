@@ -9,6 +9,7 @@ from pydantic import Field
 
 from console.pages import pages
 from console.stock import Adjust, send_adjustment
+from console.texts import with_line_feeds
 from console.wiring import ports
 from mercato.money import InvalidAmount, Money
 from pages import Form, InvalidForm, Page, Redirect, Visit
@@ -21,13 +22,13 @@ _FIELDS = ("name", "description", "category", "tax_class")
 
 class Product(Form):
     """`price` is in major units, such as 12.50. A change has the `version` that the form was made of. A new product has
-    a `key`, with which a form that is sent twice makes one product.
+    a `key`, with which a form that is sent twice makes one product. The API knows how long each text may be.
     """
 
     sku: Annotated[str, Field(max_length=64)] = ""
-    name: Annotated[str, Field(min_length=1, max_length=200)]
-    description: Annotated[str, Field(max_length=4000)] = ""
-    category: Annotated[str, Field(max_length=100)] = ""
+    name: Annotated[str, Field(min_length=1)]
+    description: str = ""
+    category: str = ""
     price: Annotated[str, Field(max_length=20)]
     currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")]
     weight_grams: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
@@ -48,7 +49,8 @@ def show_catalogue(visit: Visit) -> Page:
 @pages.get("/console/catalogue/new")
 def show_new(visit: Visit) -> Page:
     visit.require_log_in()
-    return Page("product.html", {"product": None, "stock": part(lambda: None), "theirs": {}, "currency": _currency()})
+    values = {"stock": part(lambda: None), "theirs": {}, "currency": _currency(), "is_sold": True}
+    return Page("product.html", {"product": None} | values)
 
 
 @pages.post("/console/catalogue/new", form=Product, again=show_new)
@@ -65,11 +67,17 @@ def show_product(visit: Visit, product_id: str) -> Page:
         lambda: visit.visitor.get(path("products", product_id)),
         lambda: part(lambda: _stock(visit, product_id)),
     )
-    is_late = visit.values.get("version", "") not in ("", str(product["version"]))
+    is_late = _is_sold(product) and visit.values.get("version", "") not in ("", str(product["version"]))
     theirs = _differences(product, visit.values) if is_late else {}
     if is_late:
         visit.errors[""] = _OVERTAKEN
-    return Page("product.html", {"product": product, "stock": stock, "theirs": theirs, "currency": _currency()})
+    values = {"stock": stock, "theirs": theirs, "currency": _currency(), "is_sold": _is_sold(product)}
+    return Page("product.html", {"product": product} | values)
+
+
+def _is_sold(product: Any) -> bool:
+    """One that is discontinued stays so: it takes no change and no picture."""
+    return bool(product["status"] != "discontinued")
 
 
 def _stock(visit: Visit, product_id: str) -> Any:
@@ -90,7 +98,7 @@ def _differences(product: Any, typed: dict[str, str]) -> dict[str, str]:
     """By field, what stands in the catalogue now, where it is not what was typed."""
     now = {name: product[name] or "" for name in _FIELDS} | {"currency": product["price"]["currency"]}
     now |= {"price": major(product["price"]), "weight_grams": str(product["weight_grams"])}
-    return {name: value for name, value in now.items() if name in typed and typed[name] != value}
+    return {name: value for name, value in now.items() if name in typed and with_line_feeds(typed[name]) != value}
 
 
 def _said(form: Product) -> dict[str, Any]:
@@ -100,7 +108,7 @@ def _said(form: Product) -> dict[str, Any]:
         raise InvalidForm({"price": f"{error}."}) from None
     said: dict[str, Any] = {
         "name": form.name,
-        "description": form.description,
+        "description": with_line_feeds(form.description),
         "category": form.category or None,
         "price": {"amount": price.amount, "currency": price.currency},
     }
@@ -173,7 +181,7 @@ def show_pictures(visit: Visit, product_id: str) -> Page:
         visit.notice = visit.notice or f"The file has arrived. {said}".rstrip()
     return Page(
         "pictures.html",
-        {"product": product, "pictures": found, "arrived": arrived},
+        {"product": product, "pictures": found, "arrived": arrived, "is_sold": _is_sold(product)},
         policy=tuple(("form-action", origin) for origin in forms),
     )
 

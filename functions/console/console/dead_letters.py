@@ -76,5 +76,5 @@ def redrive(visit: Visit, queue: str, form: Redrive) -> Page | Redirect:
         told = {"sent": done["redriven"], "more": "true" if done["next_cursor"] else "", **asked}
         query = urlencode({name: value for name, value in told.items() if value != ""})
         return Redirect(f"/console/letters/{quote(queue, safe='')}?{query}")
-    page = _page(visit, queue, done, form.max)
-    return Page(page.template, {**page.values, "asked": {"type": form.type, "reason": form.reason}})
+    visit.values = {"type": form.type, "reason": form.reason, "note": form.note}
+    return _page(visit, queue, done, form.max)

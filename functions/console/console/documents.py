@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from console.pages import pages
+from console.texts import with_line_feeds
 from pages import Form, InvalidForm, Page, Redirect, Refused, StoredFile, Visit
 from pages.visitor import next_page, part, path, together
 
@@ -40,10 +41,10 @@ class ChangeSeller(Form):
     version: int
     name: Annotated[str, Field(min_length=1, max_length=120)]
     address: Annotated[str, Field(max_length=1000)] = ""
-    tax_id: Annotated[str, Field(max_length=64)] = ""
-    registration: Annotated[str, Field(max_length=64)] = ""
+    tax_id: Annotated[str, Field(max_length=80)] = ""
+    registration: Annotated[str, Field(max_length=80)] = ""
     email: Annotated[str, Field(max_length=254)] = ""
-    note: Annotated[str, Field(max_length=500)] = ""
+    note: Annotated[str, BeforeValidator(with_line_feeds), Field(max_length=500)] = ""
 
     def seller(self) -> dict[str, Any]:
         """Raises InvalidForm."""

@@ -120,11 +120,12 @@ def _is_disputed(payment: Any) -> bool:
 
 
 def _refundable(payment: Any) -> Any:
-    """How much of the payment can be given back. None where there is nothing."""
+    """How much of the payment can be given back, beside the refunds that are under way. None where there is nothing."""
     if not payment or _is_disputed(payment):
         return None
     disputed = payment.get("disputed", {"amount": 0})
-    left = payment["captured"]["amount"] - payment["refunded"]["amount"] - disputed["amount"]
+    pending = sum(one["amount"]["amount"] for one in payment["refunds"] if one["status"] == "pending")
+    left = payment["captured"]["amount"] - payment["refunded"]["amount"] - pending - disputed["amount"]
     return {"amount": left, "currency": payment["captured"]["currency"]} if left > 0 else None
 
 

@@ -53,7 +53,16 @@ def show_parcels(visit: Visit) -> Page:
 def show_parcel(visit: Visit, shipment_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     parcel: Any = visit.visitor.get(path("shipments", shipment_id))
-    return Page("parcel.html", {"parcel": parcel, "labels": {"reason": "What happened"}})
+    values = {"awaits_carrier": _awaits_carrier(visit, parcel), "labels": {"reason": "What happened"}}
+    return Page("parcel.html", {"parcel": parcel} | values)
+
+
+def _awaits_carrier(visit: Visit, parcel: Any) -> bool:
+    """Whether the carrier's system is to take the parcel or to make its label: until then, staff cannot send it."""
+    if parcel["status"] != "booked" or parcel.get("label_url"):
+        return False
+    rows = part(lambda: visit.visitor.get(path("shipments", order_id=parcel["order_id"]))["items"]).value
+    return any(one["awaits"] == ["carrier"] for one in rows or ())
 
 
 @pages.post("/console/parcels/{shipment_id}", form=Report, again=show_parcel)

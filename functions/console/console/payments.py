@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from console.pages import pages
 from pages import Page, Redirect, Visit
 from pages.visitor import path
@@ -10,7 +12,7 @@ from pages.visitor import path
 @pages.get("/console/payments")
 def show_payments(visit: Visit) -> Page | Redirect:
     if payment_id := visit.request.query.get("payment_id", "").strip():
-        return Redirect(f"/console/payments/{payment_id}")
+        return Redirect(f"/console/payments/{quote(payment_id, safe='')}")
     return Page("payments.html", {"mismatches": visit.visitor.get(path("payments", "mismatches"))})
 
 

@@ -32,7 +32,7 @@ class Words(Form):
 
     def words(self) -> dict[str, str]:
         """A browser sends a line's end as CR and LF, of which the API counts one."""
-        return {name: _with_line_feeds(getattr(self, name)) for name in _PARTS}
+        return {name: with_line_feeds(getattr(self, name)) for name in _PARTS}
 
 
 class Restore(Form):
@@ -98,7 +98,7 @@ def preview_text(visit: Visit, kind: str, language: str, form: Words) -> Page:
 
 def _page(visit: Visit, current: Any, preview: Any = None) -> Page:
     """`overtaken`: what was typed was made of an earlier version than the one that is in force now."""
-    typed = {name: _with_line_feeds(visit.values.get(name, current[name])) for name in _PARTS}
+    typed = {name: with_line_feeds(visit.values.get(name, current[name])) for name in _PARTS}
     base = visit.values.get("version", "")
     kind, language = current["name"], current["language"]
     overtaken = base.isdecimal() and int(base) != current["version"]
@@ -149,7 +149,8 @@ def _words(text: Any) -> dict[str, str]:
     return {name: text[name] for name in _PARTS}
 
 
-def _with_line_feeds(text: str) -> str:
+def with_line_feeds(text: str) -> str:
+    """The text of a form's field of several lines, as the API keeps it."""
     return text.replace("\r\n", "\n")
 
 

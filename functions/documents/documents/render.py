@@ -79,8 +79,8 @@ class _Pages(FPDF):
 
 def render(document: Document) -> bytes:
     content = _write(document)
-    # The tables of a font refer to each other. Without this, those of Chinese stay for many documents: 9 MB of each. They
-    # are young: to look at all objects, those of the modules too, would take 40 ms.
+    # The tables of a font refer to each other. Without this, those of Chinese stay for many documents: 9 MB of each.
+    # They are young. To look at all objects, also those of the modules, would take 40 ms.
     gc.collect(1)
     return content
 

@@ -69,10 +69,13 @@ class ListQuery(Query):
 
 
 class NotificationView(View):
+    """`language` is that of subject and body."""
+
     notification_id: str
     kind: str
     subject: str
     body: str
+    language: str
     order_id: str | None
     created_at: str
     read: bool
@@ -86,6 +89,7 @@ class NotificationView(View):
             kind=found.kind,
             subject=found.subject,
             body=found.body,
+            language=found.language,
             order_id=found.order_id,
             created_at=rfc3339(found.created_at),
             read=found.is_read,

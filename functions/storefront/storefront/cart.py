@@ -82,7 +82,7 @@ def show_cart(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     cart = part(lambda: load(visit))
     pictures = catalogue.pictures_of(visit, cart.value["lines"]) if cart.value else {}
-    return Page("cart.html", {"cart": cart, "pictures": pictures, **count_of(cart)})
+    return Page("cart.html", {"cart": cart, "pictures": pictures, "wrong": "", **count_of(cart)})
 
 
 @pages.get("/cart/count")
@@ -104,8 +104,15 @@ def count_of(cart: Part) -> dict[str, int]:
 
 
 def _show_cart_again(visit: Visit, product_id: str) -> Page:
-    del product_id
-    return show_cart(visit)
+    """What is wrong with a quantity is told at its line, unless the line has gone meanwhile."""
+    page = show_cart(visit)
+    found = page.values["cart"].value
+    if "quantity" not in visit.errors:
+        return page
+    if any(line["product_id"] == product_id for line in (found["lines"] if found else ())):
+        return Page(page.template, {**page.values, "wrong": product_id})
+    visit.errors = {"": visit.errors["quantity"]}
+    return page
 
 
 def _show_after_adding(visit: Visit) -> Page:

@@ -95,7 +95,7 @@ def _public(visit: Visit, address: str) -> Reply:
 
 
 def find_product(visit: Visit, product_id: str, related: int = 0) -> Any:
-    """Raises Refused (404) where it is not, or no longer, for sale."""
+    """Also one that is no longer sold: orders lead to it. Raises Refused (404) where there is none."""
     return _public(visit, path("products", product_id, related=related or "")).body
 
 
@@ -112,8 +112,10 @@ def pictures_of(visit: Visit, lines: Sequence[Mapping[str, Any]]) -> dict[str, A
 def show_product(visit: Visit, product_id: str) -> Page:
     product = find_product(visit, product_id, related=_RELATED)
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    quotes = part(lambda: _quotes(visit, product))
-    return Page("product.html", {"product": product, "quotes": quotes}, is_personal=False)
+    is_sold = product["status"] != "discontinued"
+    quotes = part(lambda: _quotes(visit, product)) if is_sold else Part()
+    values = {"product": product, "is_sold": is_sold, "quotes": quotes}
+    return Page("product.html", values, 200 if is_sold else 404, is_personal=False)
 
 
 def _quotes(visit: Visit, product: Any) -> Any:

@@ -92,7 +92,7 @@ def show_notices(visit: Visit) -> Page:
 
 @pages.post("/p/{product_id}/wish", again=show_product)
 def wish_for(visit: Visit, product_id: str) -> Redirect:
-    """Asks to be told when a product that is sold out is back. If it is back already, shows it."""
+    """Asks to be told when a product that is sold out is back. If it is back already, says so."""
     product_page = f"/p/{quote(product_id, safe='')}"
     if not visit.visitor.is_logged_in:
         return Redirect(f"/login?{urlencode({'back': product_page})}")
@@ -101,7 +101,7 @@ def wish_for(visit: Visit, product_id: str) -> Redirect:
     except Refused as refusal:
         if refusal.reply.problem != "in-stock":
             raise
-        return Redirect(product_page)
+        return Redirect(f"{product_page}?said=back")
     return Redirect("/notices?said=waiting")
 
 

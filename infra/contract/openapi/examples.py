@@ -53,6 +53,7 @@ SAMPLES |= {
     "NotificationView.body": "Your order is on its way.",
     "NotificationView.channel": "email",
     "NotificationView.kind": "order.shipped",
+    "NotificationView.language": "en",
     "NotificationView.status": "sent",
     "SmsView.phone": "+442079460958",
     "SmsView.stopped": None,

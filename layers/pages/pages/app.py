@@ -42,13 +42,17 @@ from pages import cookies, gate, static
 from pages.view import Templates, amounts
 from pages.visitor import LogInFirst, Refused, Reply, Unavailable, Visitor
 
+_NOT_NOW = "This is not possible now."
 _OWN_PATH = re.compile(r"/(?![/\\])[\x21-\x5b\x5d-\x7e]*")  # no host, no backslash: a browser reads both as one
 _FORM = "application/x-www-form-urlencoded"
-# What the API says to a client's developer about a form's key, in the words of who has sent the form.
-_OF_SENT_FORMS = {
+_KEPT = "kept."  # before the name of a field of an interrupted form, in the form of the log-in
+# What the API says to a client's developer, in the words of who has sent the form.
+_IN_WORDS = {
     "request-in-flight": "Your first try is still under way. Please wait a moment, and send it again: it is done once.",
     "idempotency-key-reused": "This form was sent before, with something else in it. Please look at what that has"
     " done. If you send it again, it is done too.",
+    "order-not-cancellable": "This order cannot be cancelled any more: its parcel has left, or staff look at it.",
+    "order-not-returnable": "Nothing of this order can be returned now. Its state is on this page.",
 }
 
 
@@ -302,7 +306,7 @@ class Pages:
         return route.again(visit, **names)
 
     def _ask_to_log_in(self, visit: Visit, fields: Mapping[str, str | list[str]]) -> Page:
-        values = {"resume": visit.request.path, "kept": _shown_again(fields), "back": ""}
+        values = {"resume": visit.request.path, "kept": pairs_of(fields), "back": ""}
         visit.errors = {"": "Your session has ended. Log in, and what you typed is still there."}
         return Page("login.html", values, 401)
 
@@ -342,7 +346,7 @@ class Pages:
             return Redirect(f"{self.log_in}?{urlencode({'back': visit.way_back})}")
         if isinstance(error, Refused):
             status = error.reply.status
-            detail = error.reply.detail
+            detail = error.reply.detail or _NOT_NOW
         elif isinstance(error, (DomainError, TransientError)):
             problem = problem_of(error)
             status, detail = problem.status, str(error)
@@ -399,6 +403,7 @@ class Pages:
             "errors": {name: amounts(text) for name, text in visit.errors.items()} if visit else {},
             "notice": visit.notice if visit else "",
             "request_id": request_id,
+            "is_later": bool(visit and visit.request.query.get("cursor")),  # a page of a list that is not its first
             "new_key": str(uuid.uuid4()),
         }
         text = self._templates.render(answer.template, {**about, **answer.values})
@@ -455,11 +460,13 @@ def _fields_of(request: Request) -> dict[str, str | list[str]]:
 
 def _shown_again(fields: Mapping[str, str | list[str]]) -> dict[str, str]:
     """All that was typed but passwords, which no page ever holds."""
-    return {
-        name: value[-1] if isinstance(value, list) else value
-        for name, value in fields.items()
-        if "password" not in name
-    }
+    return dict(pairs_of(fields))
+
+
+def pairs_of(fields: Mapping[str, str | list[str]]) -> list[tuple[str, str]]:
+    """Each field with each of its values, in the order in which they were sent, but passwords."""
+    lists = {name: value if isinstance(value, list) else [value] for name, value in fields.items()}
+    return [(name, value) for name, values in lists.items() if "password" not in name for value in values]
 
 
 def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[str, str]]:
@@ -470,7 +477,7 @@ def _errors_of(error: InvalidForm | Refused | Unavailable) -> tuple[int, dict[st
         return 503, {"": f"{error} {_when_again(error)} What you typed is still here. {request}"}
     reply = error.reply
     found = messages_by_field(reply, lambda path: path.rpartition(".")[2])
-    return reply.status, found or {"": _OF_SENT_FORMS.get(reply.problem) or reply.detail or "This is not possible now."}
+    return reply.status, found or {"": _IN_WORDS.get(reply.problem) or reply.detail or _NOT_NOW}
 
 
 def _when_again(error: Unavailable) -> str:
@@ -495,15 +502,16 @@ def _retry_after(error: Exception) -> dict[str, str]:
     return {}
 
 
-def kept_fields(visit: Visit) -> dict[str, str]:
+def kept_fields(visit: Visit) -> dict[str, str | list[str]]:
     """The fields of a form that the end of the session interrupted. The log-in's form has them as `kept.<name>`."""
-    fields = _shown_again(_fields_of(visit.request))
-    return {name.removeprefix("kept."): value for name, value in fields.items() if name.startswith("kept.")}
+    fields = _fields_of(visit.request) if visit.request.method == "POST" else {}
+    return {name.removeprefix(_KEPT): value for name, value in fields.items() if name.startswith(_KEPT)}
 
 
 def values_of(visit: Visit, name: str) -> list[str]:
-    """All values of a field of the form that is shown again. After a log-in, the one that was kept of them."""
-    sent = _fields_of(visit.request).get(name) if visit.request.method == "POST" else None
+    """All values of a field of the form that is shown again, also where a log-in has interrupted it."""
+    fields = _fields_of(visit.request) if visit.request.method == "POST" else {}
+    sent = fields.get(_KEPT + name, fields.get(name))
     if sent is None:
         return [visit.values[name]] if name in visit.values else []
     return sent if isinstance(sent, list) else [sent]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SecretStr
 
-from pages.app import Form, Visit, kept_fields, own_path
+from pages.app import Form, Visit, kept_fields, own_path, pairs_of
 
 
 class LogIn(Form):
@@ -23,4 +23,4 @@ class LogIn(Form):
 def form_values(visit: Visit, home: str) -> dict[str, Any]:
     """What login_form.html shows. `home` is where a log-in leads that names no page of ours."""
     back = own_path(visit.values.get("back", visit.request.query.get("back", "")), home)
-    return {"back": back, "resume": visit.values.get("resume", ""), "kept": kept_fields(visit)}
+    return {"back": back, "resume": visit.values.get("resume", ""), "kept": pairs_of(kept_fields(visit))}

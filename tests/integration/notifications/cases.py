@@ -380,7 +380,7 @@ def _largest_notification() -> View:
     content = texts.order_confirmed("x" * 36, COSTLY, [(10_000, WIDE * 200)] * 500)
     text = max((texts.write(content, WIDE * 200, one) for one in Language), key=lambda text: len(text.body))
     about = dict.fromkeys(("notification_id", "kind", "order_id", "created_at", "channel", "status"), "x" * 36)
-    return NotificationView(**about, subject=text.subject, body=text.body, read=False)
+    return NotificationView(**about, subject=text.subject, body=text.body, language="en", read=False)
 
 
 def _largest_stopped() -> View:

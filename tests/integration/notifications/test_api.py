@@ -40,6 +40,7 @@ def test_a_notification_shows_what_was_sent(service: Any) -> None:
         "kind": "receipt",
         "subject": "Your receipt for 12.50 GBP",
         "body": service.mailer.sent[0][2],
+        "language": "en",
         "order_id": "order-1",
         "created_at": "2026-11-22T12:01:00.000Z",
         "read": False,

@@ -56,6 +56,8 @@ def test_two_orders_of_one_customer_have_each_its_language(service: Service) -> 
     assert service.receive(shipped(service, "shipped-1", "de"), shipped(service, "shipped-2", "en")) == []
     subjects = [subject for _, subject, _ in service.mailer.sent]
     assert subjects == ["Ihre Bestellung ist unterwegs", "Your order is on its way"]
+    listed = [(one["subject"], one["language"]) for one in service.listed(limit="10")["items"]]
+    assert {("Ihre Bestellung ist unterwegs", "de"), ("Your order is on its way", "en")} <= set(listed)
 
 
 def test_a_language_of_a_later_release_is_none(service: Service) -> None:

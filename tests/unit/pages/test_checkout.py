@@ -138,6 +138,14 @@ def test_a_guest_whose_cart_is_gone_is_told_so_and_not_asked_to_log_in(open_chec
     assert (page.status, "Your cart is empty" in page.text) == (200, True)
 
 
+def test_the_two_steps_have_each_a_title(open_checkout: ShopApi, shop: Ask) -> None:
+    """A screen reader says the title first, and so tells the steps apart."""
+    titles = {
+        shop("GET", page, as_user=True).text.partition("<title>")[2].partition("<")[0] for page in ("/checkout", PAGE)
+    }
+    assert titles == {"Check out: where it goes · Mercato", "Check out: delivery, total and card · Mercato"}
+
+
 def test_a_page_that_has_loaded_the_cart_asks_for_no_count_of_it(open_checkout: ShopApi, shop: Ask) -> None:
     cookies = ["__Host-cart=c1"]
     for page in ("/cart", "/checkout"):

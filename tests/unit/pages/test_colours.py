@@ -46,3 +46,11 @@ def test_a_text_can_be_read_on_its_ground(scheme: dict[str, str], text: str, gro
 @pytest.mark.parametrize(("edge", "ground"), EDGES)
 def test_an_edge_can_be_seen_on_its_ground(scheme: dict[str, str], edge: str, ground: str) -> None:
     assert contrast(scheme[edge], scheme[ground]) >= 3
+
+
+@pytest.mark.parametrize("scheme", [LIGHT, DARK], ids=["light", "dark"])
+def test_the_focus_can_be_seen_on_the_console_s_menu(scheme: dict[str, str]) -> None:
+    """The menu has the same ground in both schemes."""
+    ground = re.findall(r"\.console \.front \{ background: (#[0-9a-f]{6})", CSS)
+    outline = re.findall(r"\.console \.front :focus-visible \{ outline-color: (#[0-9a-f]{6})", CSS)
+    assert contrast([scheme["brand"], *outline][-1], ground[0]) >= 3

@@ -307,6 +307,33 @@ def test_what_a_clerk_counted_is_still_there_after_a_refusal(api: ShopApi, desk:
     assert [part.partition('value="')[2][0] for part in page.split("<input id=")[1:]] == ["1", "0"]
 
 
+def test_all_that_a_clerk_counted_is_still_there_after_the_log_in(api: ShopApi, desk: Ask) -> None:
+    """The log-in's form keeps the count of each line, also where a first password was wrong."""
+    two = [{"product_id": one, "quantity": 9} for one in ("p1", "p2")]
+    _, order = answer_of_the_contract("GET", "/api/orders/o-1")
+    api.answers["GET /api/orders/o-1"] = (200, order | {"returns": [a_return("approved") | {"lines": two}]})
+    api.refuse("POST /api/orders/o-1/returns/r-1/receive", 401, "unauthenticated")
+    counted = {"product": ["p1", "p2"], "restock": ["5", "4"], "write_off": ["1", "2"], "key": KEY}
+    ended = desk("POST", "/console/returns/o-1/r-1/receive", counted, as_user=True)
+    assert ended.status == 401
+
+    api.refuse("POST /api/users/login", 401, "wrong-credentials")
+    again = desk("POST", "/console/login", {"email": "a@b.example", "password": "no"} | hidden_of(ended.text))
+    api.answers["POST /api/users/login"] = (200, {"access_token": "a.b.c", "refresh_token": "r"})
+    api.answers["GET /api/users/me"] = (200, {"role": "admin"})
+    page = desk("POST", "/console/login", {"email": "a@b.example", "password": "yes"} | hidden_of(again.text))
+
+    assert [part.partition('value="')[2][0] for part in page.text.split("<input id=")[1:]] == ["5", "1", "4", "2"]
+
+
+def hidden_of(page: str) -> dict[str, list[str]]:
+    """The hidden fields of the page, each with all its values."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page):
+        found.setdefault(name, []).append(html.unescape(value))
+    return found
+
+
 def test_a_receipt_that_the_customer_s_cancellation_overtook_shows_it(api: ShopApi, desk: Ask) -> None:
     returned(api, desk, "cancelled")
     api.refuse("POST /api/orders/o-1/returns/r-1/receive", 409, "return-not-changeable", "The return is cancelled.")
@@ -334,6 +361,23 @@ def test_an_edit_that_is_not_valid_is_no_conflict(api: ShopApi, desk: Ask) -> No
     assert (page.status, "Another operator" in page.text, "In the catalogue now" in page.text) == (422, False, False)
 
 
+@pytest.mark.parametrize("status", ["active", "discontinued"])
+def test_a_product_that_is_discontinued_is_offered_no_change(api: ShopApi, desk: Ask, status: str) -> None:
+    """The API refuses each of them."""
+    product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"status": status, "version": 4}
+    api.answers["GET /api/products/p1"] = (200, product)
+    api.refuse("PATCH /api/products/p1", 409, "product-discontinued", "S is discontinued.")
+    page = desk("GET", "/console/catalogue/p1", as_user=True).text
+    offered = [word for word in (">Change it</button>", ">Discontinue</button>") if word in page]
+    pictures = desk("GET", "/console/catalogue/p1/pictures", as_user=True).text
+    late = desk("POST", "/console/catalogue/p1", EDIT | {"price": "9.00", "version": "3"}, as_user=True).text
+    if status == "active":
+        assert (len(offered), "Choose its file" in pictures, "no longer sold" in page) == (2, True, False)
+    else:
+        assert (offered, "Choose its file" in pictures, "no longer sold" in page) == ([], False, True)
+        assert ("S is discontinued." in late, "Both are shown" in late) == (True, False)
+
+
 def test_an_edit_of_what_another_operator_has_changed_shows_both(api: ShopApi, desk: Ask) -> None:
     product = answer_of_the_contract("GET", "/api/products/p1")[1] | {"version": 4, "description": None}
     api.answers["GET /api/products/p1"] = (200, product)
@@ -343,10 +387,29 @@ def test_an_edit_of_what_another_operator_has_changed_shows_both(api: ShopApi, d
     assert (page.status, "Another operator has changed it meanwhile." in page.text) == (409, True)
     assert "at version 4" not in page.text
     assert "In the catalogue now: <ins>nothing</ins>" in page.text
-    assert 'value="Blown"' in page.text
+    assert ">Blown</textarea>" in page.text
 
 
 # ---- dead letters
+
+
+def test_a_description_keeps_its_lines_and_its_length_where_only_the_price_is_changed(api: ShopApi, desk: Ask) -> None:
+    """A browser takes the lines of a text out of an input, and sends those of a textarea with CR and LF."""
+    text = "Brass.\nGlass. " + "x" * 4900
+    _, product = answer_of_the_contract("GET", "/api/products/p1")
+    api.answers["GET /api/products/p1"] = (200, product | {"description": text, "category": "c" * 150, "version": 2})
+    page = desk("GET", "/console/catalogue/p1", as_user=True).text
+    assert f">{text}</textarea>" in page
+
+    form = {"name": "A lamp", "price": "9", "currency": "GBP", "category": "c" * 150, "version": "2"}
+    typed = form | {"description": text.replace("\n", "\r\n")}
+    assert desk("POST", "/console/catalogue/p1", typed, as_user=True).status == 303
+    ((_, _, _, body, _),) = api.of("PATCH /api/products/p1")
+    assert (body["description"], body["category"]) == (text, "c" * 150)
+
+    late = desk("POST", "/console/catalogue/p1", typed | {"version": "1", "currency": "no"}, as_user=True).text
+    assert "Another operator has changed it meanwhile." in late
+    assert "In the catalogue now: <ins>Brass" not in late
 
 
 def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -> None:
@@ -370,6 +433,18 @@ def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api:
     assert page.status == 422
     assert [name for name in ("m-1", "m-2", "m-3") if f'value="{name}" checked' in page.text] == ["m-1", "m-3"]
     assert all(f"<code>{name}</code>" in page.text for name in ("m-1", "m-2", "m-3"))
+
+
+def test_a_dry_run_keeps_the_filter_and_the_note(api: ShopApi, desk: Ask) -> None:
+    """The letters that are shown beside it are those that it is about."""
+    done: dict[str, Any] = {"dry_run": True, "matched": 1, "redriven": 0, "next_cursor": None, "items": []}
+    api.answers["POST /api/ops/dlq/redrive"] = (200, done)
+    form = {"reason": "malformed", "step": "dry", "max": "50", "note": "it is mended"}
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True).text
+    [(_, _, path, _, _)] = api.of("GET /api/ops/dlq/orders-dlq/messages")
+    assert "reason=malformed" in path
+    assert 'name="reason" value="malformed"' in page
+    assert 'value="it is mended"' in page
 
 
 def test_a_parked_saga_s_cause_is_told_without_its_traceback(api: ShopApi, desk: Ask) -> None:
@@ -445,6 +520,13 @@ def test_a_saga_names_its_order_as_people_say_it(api: ShopApi, desk: Ask, order:
     api.answers["GET /api/orders/o-1"] = order
     saga = desk("GET", "/console/sagas/o-1.cancellation", as_user=True)
     assert (saga.status, f"<h1>Saga <code>{told}</code>" in saga.text) == (200, True)
+
+
+def test_a_payment_is_looked_up_by_what_was_pasted(desk: Ask) -> None:
+    """A browser gets a path of ASCII alone, so that any other text would lead to the site's first page."""
+    assert desk("GET", "/console/payments?payment_id=+p-1%E2%80%A6+", as_user=True).location.startswith(
+        "/console/payments/p-1%"
+    )
 
 
 @pytest.mark.parametrize("number", ["K7QF2-M9X40", None, "of an earlier release"])
@@ -554,6 +636,22 @@ def test_without_its_payment_or_documents_an_order_s_page_tells_of_no_credit_not
 
 
 REFUND = {"payment_id": "p-1", "amount": "12.50", "currency": "GBP", "reason": "a broken vase", "key": KEY}
+
+
+@pytest.mark.parametrize(
+    ("status", "offered"), [("pending", "Up to £15.00."), ("refused", "Up to £25.00."), ("done", "Up to £25.00.")]
+)
+def test_what_a_refund_under_way_gives_back_is_not_offered_again(
+    api: ShopApi, desk: Ask, status: str, offered: str
+) -> None:
+    """The sum of those that are done is stated by itself."""
+    _, found = answer_of_the_contract("GET", "/api/payments")
+    amounts = {"captured": 2500, "refunded": 0, "disputed": 0}
+    payment = found["items"][0] | {name: {"amount": one, "currency": "GBP"} for name, one in amounts.items()}
+    made = payment["refunds"][0] | {"status": status, "amount": {"amount": 1000, "currency": "GBP"}}
+    payment |= {"refunds": [made], "disputes": []}
+    api.answers["GET /api/payments"] = (200, {"items": [payment]})
+    assert offered in desk("GET", "/console/orders/o-1", as_user=True).text
 
 
 def test_a_refund_is_typed_as_people_write_money(api: ShopApi, desk: Ask) -> None:
@@ -670,6 +768,18 @@ def test_a_parcel_that_the_carrier_refuses_says_why(api: ShopApi, desk: Ask) -> 
     page = desk("GET", "/console/parcels/s-1", as_user=True).text
     assert "House number is missing" in page
     assert 'name="carrier"' in page
+
+
+@pytest.mark.parametrize(("awaits", "can_be_sent"), [("carrier", False), ("dispatch", True)])
+def test_a_parcel_of_the_carriers_system_is_sent_once_it_has_a_label(
+    api: ShopApi, desk: Ask, awaits: str, *, can_be_sent: bool
+) -> None:
+    """Before that, the API refuses staff's report on it."""
+    packed(api)
+    _, rows = answer_of_the_contract("GET", "/api/shipments")
+    api.answers["GET /api/shipments"] = (200, rows | {"items": [rows["items"][0] | {"awaits": [awaits]}]})
+    page = desk("GET", "/console/parcels/s-1", as_user=True).text
+    assert ("It leaves now</button>" in page, "has not taken it yet" in page) == (can_be_sent, not can_be_sent)
 
 
 def test_a_shipping_service_of_an_earlier_release_shows_its_parcels(api: ShopApi, desk: Ask) -> None:
@@ -933,6 +1043,13 @@ def test_a_problem_leads_to_its_field(desk: Ask, address: str, form: dict[str, s
     assert (page.status, f'<a href="#{field}">' in page.text) == (422, True)
 
 
+@pytest.mark.parametrize("address", ["/console/catalogue/p1/stock", "/console/stock/p1/adjust"])
+def test_a_count_that_is_none_is_told_at_its_field(api: ShopApi, desk: Ask, address: str) -> None:
+    stocked(api)
+    page = desk("POST", address, {"delta": "", "reason": "counted again", "key": KEY}, as_user=True)
+    assert (page.status, 'aria-describedby="delta-error"' in page.text) == (422, True)
+
+
 def entry(number: int, *, status: int | None = None, target: str = "order_id=o-1") -> dict[str, Any]:
     return {
         "entry_id": f"entry-{number}",
@@ -1042,6 +1159,20 @@ def test_words_of_a_picture_that_another_operator_has_changed_are_shown_beside_w
     assert twice.location == "/console/catalogue/p1/pictures", "the same words, sent twice, are no conflict"
 
 
+def test_what_was_typed_about_a_picture_stays_where_it_was_not_taken(api: ShopApi, desk: Ask) -> None:
+    form = pictured(api, "A pot", "")
+    api.refuse("PATCH /api/products/images/p1/i1", 429, "too-many-requests")
+    shown = {"was_alt": "A pot", "was_place": "1"}
+    page = desk("POST", form, shown | {"alt": "A pot", "decorative": "yes", "place": "2"}, as_user=True).text
+    ticked = 'name="decorative" value="yes" checked'
+    assert page.count(ticked) == 2, "of this picture, as it was typed, and of the one that only decorates"
+    assert '<input id="place-i1" name="place" type="number" min="1" max="8" value="2"' in page
+
+    api.refuse("POST /api/products/images/p1", 409, "too-many-images")
+    new = desk("POST", "/console/catalogue/p1/pictures", {"decorative": "yes", "key": KEY}, as_user=True).text
+    assert new.count(ticked) == 2, "of the new one, too"
+
+
 def test_a_form_of_a_picture_of_before_sends_all_of_it(api: ShopApi, desk: Ask) -> None:
     desk("POST", pictured(api, "A pot"), {"alt": "A pot", "place": "1"}, as_user=True)
     [(_, _, _, body, _)] = api.of("PATCH /api/products/images/p1/i1")
@@ -1075,3 +1206,33 @@ def test_without_script_the_stream_has_a_link_to_look_again_at_the_same_events(d
 
     assert '<a class="without-script" href="/console/stream?type=order.created">Look again</a>' in text
     assert '<span class="needs-script">This page looks again every three seconds.</span>' in text
+
+
+@pytest.mark.parametrize(
+    ("address", "route", "none"),
+    [
+        ("/console/orders?state=parked", "/api/ops/orders", "No order is like that."),
+        ("/console/catalogue?q=mug", "/api/products", "No product is like that."),
+        ("/console/imports?a=b", "/api/products/imports", "None."),
+        ("/console/coupons?a=b", "/api/promotions/coupons", "There is no coupon yet."),
+        ("/console/documents?day=2026-11-28", "/api/ops/documents", "No document is like that."),
+        ("/console/mails?a=b", "/api/notifications/stops", "Messages go to all addresses."),
+        ("/console/parcels?a=b", "/api/shipments", "Parcels wait here"),
+        ("/console/returns?state=approved", "/api/ops/orders/returns", "none</span>"),
+        ("/console/sagas?status=failed", "/api/ops/sagas", "None."),
+        ("/console/stock?low=true", "/api/inventory", "nothing is low"),
+    ],
+)
+def test_a_page_of_a_list_without_a_match_leads_to_the_next(
+    api: ShopApi, desk: Ask, address: str, route: str, none: str
+) -> None:
+    """The API reads so many entries for a page: none of them may be like that, and yet some that come after them."""
+    found = answer_of_the_contract("GET", route)[1] | {"items": [], "next_cursor": "more"}
+    api.answers[f"GET {route}"] = (200, found)
+    page = html.unescape(desk("GET", address, as_user=True).text)
+    assert ("the next page goes on" in page, "cursor=more" in page, none in page) == (True, True, False)
+
+    api.answers[f"GET {route}"] = (200, found | {"next_cursor": None})
+    last = html.unescape(desk("GET", f"{address}&cursor=more", as_user=True).text)
+    assert ("There are no more." in last, 'rel="next"' in last, none in last) == (True, False, False)
+    assert none in html.unescape(desk("GET", address, as_user=True).text)

@@ -86,6 +86,17 @@ def test_the_seller_is_shown_and_changed(api: ShopApi, desk: Ask) -> None:
     assert body == {"version": 3, "seller": wanted | {"email": None, "note": "Thanks."}}
 
 
+def test_what_the_api_keeps_of_a_seller_can_be_sent_again(api: ShopApi, desk: Ask) -> None:
+    """Where it is as long as it may be, of which the ends of its lines count once."""
+    note = "\n".join(["n" * 49] * 10)
+    api.answers["PUT /api/documents/seller"] = answer_of_the_contract("GET", "/api/documents/seller")
+    form = {"version": "3", "name": "n" * 120, "tax_id": "t" * 80, "registration": "r" * 80, "email": "", "address": ""}
+    answer = desk("POST", "/console/seller", form | {"note": note.replace("\n", "\r\n")}, as_user=True)
+    assert answer.status == 303
+    [(_, _, _, body, _)] = api.of("PUT /api/documents/seller")
+    assert body["seller"]["note"] == note
+
+
 def test_a_seller_that_another_has_changed_is_told_and_what_was_typed_stays(api: ShopApi, desk: Ask) -> None:
     api.refuse("PUT /api/documents/seller", 409, "seller-changed", "Another request has changed the seller's data.")
     page = desk("POST", "/console/seller", {"version": "1", "name": "My shop"}, as_user=True)

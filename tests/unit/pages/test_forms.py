@@ -150,6 +150,29 @@ def test_no_password_is_shown_again(api: ShopApi, shop: Ask) -> None:
     assert "hunter2" not in answer.text
 
 
+@pytest.mark.parametrize(
+    ("address", "form", "fails", "said"),
+    [
+        ("/account/password", {"current_password": "a", "new_password": "b"}, "POST /api/users/login", "reset"),
+        ("/account/sessions", {}, "POST /api/users/logout", "everywhere"),
+        ("/account/closure", {"password": "a"}, "POST /api/users/logout", "closed"),
+    ],
+)
+@pytest.mark.parametrize("is_away", [True, False])
+def test_what_is_done_to_an_account_is_not_said_to_have_failed(
+    api: ShopApi, shop: Ask, address: str, form: dict[str, str], fails: str, said: str, *, is_away: bool
+) -> None:
+    def lost() -> Any:
+        raise PeerUnavailable("no answer", retry_after=7)
+
+    api.answers[fails] = lost if is_away else (429, {"type": "urn:x:rate-limited", "detail": "Too often."})
+
+    answer = shop("POST", address, form, cookies=["__Host-a=a.b.c", "__Host-r=held"])
+
+    assert (answer.status, answer.location) == (303, f"/login?said={said}")
+    assert [cookie for cookie in answer.cookies if "Max-Age=0" not in cookie] == []
+
+
 def test_a_form_of_another_site_does_nothing(full_cart: ShopApi, shop: Ask) -> None:
     answer = shop("POST", "/checkout", start(), as_user=True, headers={"sec-fetch-site": "same-site"})
 
@@ -348,6 +371,18 @@ def test_a_category_that_is_cleared_is_removed(api: ShopApi, desk: Ask) -> None:
     assert (body["version"], body["category"]) == (3, None)
 
 
+def test_a_second_click_sends_no_form_that_adds(api: ShopApi, shop: Ask) -> None:
+    """On a slow network: each form that is sent puts one more into the cart, or sends one more mail."""
+    _, found = answer_of_the_contract("GET", "/api/products")
+    api.answers["GET /api/products"] = (200, found | {"items": [found["items"][0] | {"availability": "in_stock"}]})
+    buttons = re.findall(r'action="/cart/lines">.*?(<button[^>]*>)', shop("GET", "/").text, re.DOTALL)
+    user = answer_of_the_contract("GET", "/api/users/me")[1] | {"email_verified": False}
+    api.answers["GET /api/users/me"] = (200, user)
+    account = shop("GET", "/account", as_user=True).text
+    buttons += re.findall(r'action="/account/verification">(<button[^>]*>)', account)
+    assert [("data-once" in button) for button in buttons] == [True, True]
+
+
 def test_the_api_adds_to_a_cart_so_that_two_tabs_lose_nothing(api: ShopApi, shop: Ask) -> None:
     for _ in range(2):
         assert shop("POST", "/cart/lines", {"product_id": "p1", "quantity": "2"}, as_user=True).status == 303
@@ -392,6 +427,35 @@ def test_the_lines_of_a_cart_and_of_an_order_show_their_products(full_cart: Shop
     assert 'class="row thumbs"' in shown
 
 
+@pytest.mark.parametrize("typed", ["", "1000", "many"])
+def test_a_quantity_that_is_none_is_told_at_its_line_and_stays(full_cart: ShopApi, shop: Ask, typed: str) -> None:
+    answer = shop("POST", "/cart/lines/p1", {"quantity": typed}, as_user=True)
+
+    assert answer.status == 422
+    assert f'max="999" required value="{typed}" aria-invalid="true"' in answer.text
+    assert 'aria-describedby="quantity-error"' in answer.text
+    assert full_cart.of("PUT /api/carts/mine/items/p1") == []
+
+
+def test_a_quantity_of_a_line_that_is_gone_is_told_without_a_field(full_cart: ShopApi, shop: Ask) -> None:
+    answer = shop("POST", "/cart/lines/p2", {"quantity": "1000"}, as_user=True)
+
+    assert answer.status == 422
+    assert "There is a problem." in answer.text
+    assert 'id="quantity' not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("available", "said"), [(0, "This is sold out."), (1, "There is only 1."), (2, "There are only 2.")]
+)
+def test_a_line_of_more_than_there_are_says_how_many(full_cart: ShopApi, shop: Ask, available: int, said: str) -> None:
+    whole = cart()
+    whole["lines"][0] |= {"available": available, "shortfall": 1}
+    full_cart.answers["GET /api/carts/mine"] = (200, whole)
+
+    assert said in shop("GET", "/cart", as_user=True).text
+
+
 def test_a_cart_is_shown_without_pictures_while_the_catalogue_is_away(full_cart: ShopApi, shop: Ask) -> None:
     full_cart.refuse("GET /api/products", 503, "unavailable")
 
@@ -423,6 +487,27 @@ def test_the_counts_of_stalls_are_shown_where_they_hold(api: ShopApi, shop: Ask)
         assert ('kitchen <span class="quiet">5</span>' in text) is are_shown, query
 
 
+def test_where_few_goods_pass_the_filter_the_list_goes_on(api: ShopApi, shop: Ask) -> None:
+    """The API reads so many products for a page, and may find none of the price among them."""
+    found = answer_of_the_contract("GET", "/api/products")[1] | {"items": [], "next_cursor": "more"}
+    api.answers["GET /api/products"] = (200, found)
+    page = html.unescape(shop("GET", "/?min=900").text)
+    assert ("Nothing like that so far." in page, "/?min=900&cursor=more" in page) == (True, True)
+
+    api.answers["GET /api/products"] = (200, found | {"next_cursor": None})
+    assert "There is no more of that." in shop("GET", "/?min=900&cursor=more").text
+    assert "Nothing like that on the stalls today." in shop("GET", "/?min=900").text
+
+
+def test_after_the_last_notice_there_are_no_more(api: ShopApi, shop: Ask) -> None:
+    """A list that ends with a full page has one more, which is empty."""
+    for address, route in (("/notices", "/api/notifications"), ("/orders", "/api/orders")):
+        empty = answer_of_the_contract("GET", route)[1] | {"items": [], "next_cursor": None}
+        api.answers[f"GET {route}"] = (200, empty)
+        assert "There are no more." in shop("GET", f"{address}?cursor=more", as_user=True).text
+        assert "There are no more." not in shop("GET", address, as_user=True).text
+
+
 def test_a_search_on_one_stall_that_finds_nothing_leads_to_all_stalls(api: ShopApi, shop: Ask) -> None:
     page = answer_of_the_contract("GET", "/api/products")[1]
     api.answers["GET /api/products"] = (200, page | {"items": []})
@@ -432,6 +517,30 @@ def test_a_search_on_one_stall_that_finds_nothing_leads_to_all_stalls(api: ShopA
     assert "<h1>Found for “lamp” in kitchen</h1>" in text
     assert '<a href="/?q=lamp">Look on all stalls</a>' in text
     assert "Look on all stalls" not in shop("GET", "/?q=lamp").text
+
+
+@pytest.mark.parametrize("availability", ["in_stock", "out"])
+def test_what_is_not_sold_any_more_is_not_offered(api: ShopApi, shop: Ask, availability: str) -> None:
+    """Orders lead to it, and the API says of it that there are some; a cart refuses it, and so does a wish."""
+    _, product = answer_of_the_contract("GET", "/api/products/p1")
+    product |= {"status": "discontinued", "availability": availability, "name": "A lamp", "related": []}
+    api.answers["GET /api/products/p1"] = (200, product)
+
+    page = shop("GET", "/p/p1")
+
+    assert page.status == 404
+    assert "A lamp</h1>" in page.text
+    assert "This is not sold any more." in page.text
+    assert [word for word in ("Add to cart", "Tell me", "Mail me", "in stock", "sold out") if word in page.text] == []
+    assert api.of("POST /api/shipments/quotes") == []
+
+
+def test_a_refusal_without_a_reason_is_a_page_with_words(api: ShopApi, shop: Ask) -> None:
+    """As of something in front of the API."""
+    api.answers["GET /api/orders"] = (429, {"message": "Too Many Requests"})
+    page = shop("GET", "/orders", as_user=True)
+    assert page.status == 429
+    assert "<p>This is not possible now.</p>" in page.text
 
 
 def test_a_page_that_cannot_be_shown_now_can_be_asked_for_again(api: ShopApi, shop: Ask) -> None:

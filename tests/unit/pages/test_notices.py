@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.unit.pages.conftest import Ask
-from tests.unit.pages.shop_api import ShopApi
+from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 
 TOKEN = "dXNlci0x." + "A" * 43
 PAGE, UNSUBSCRIBE = f"/unsubscribe/{TOKEN}", f"POST /api/notifications/unsubscriptions/{TOKEN}"
@@ -165,6 +165,7 @@ def sold_out(api: ShopApi) -> ShopApi:
         "sku": "MUG",
         "price": {"amount": 1250, "currency": "GBP"},
         "availability": "out",
+        "status": "active",
         "description": "",
         "category": "",
         "weight_grams": 300,
@@ -204,6 +205,14 @@ def test_what_is_back_already_is_shown(sold_out: ShopApi, shop: Ask) -> None:
     assert shop("POST", "/p/mug/guest-wish", {"email": "ada@example.com"}).location == "/p/mug?said=back"
 
 
+def test_what_is_back_already_is_said_to_who_has_logged_in(sold_out: ShopApi, shop: Ask) -> None:
+    """The page may still say that it is sold out: it hears of the stock a moment later."""
+    sold_out.refuse("PUT /api/notifications/wishes/p1", 409, "in-stock", "This product is in stock.")
+    answer = shop("POST", "/p/p1/wish", as_user=True)
+    assert answer.location == "/p/p1?said=back"
+    assert "It is back already" in shop("GET", answer.location, as_user=True).text
+
+
 def test_the_link_asks_and_its_buttons_confirm_or_end(sold_out: ShopApi, shop: Ask) -> None:
     page = shop("GET", WISH)
     assert (page.status, "Yes, mail me" in page.text) == (200, True)
@@ -225,3 +234,16 @@ def test_a_link_to_confirm_that_has_expired_says_so(sold_out: ShopApi, shop: Ask
 
 def test_no_other_site_confirms(sold_out: ShopApi, shop: Ask) -> None:
     assert shop("POST", WISH, headers={"sec-fetch-site": "cross-site"}).status == 403
+
+
+@pytest.mark.parametrize(("language", "stated"), [("de", 2), ("en", 0), (None, 0)])
+def test_a_notice_states_its_language_where_it_is_not_the_page_s(
+    api: ShopApi, shop: Ask, language: str | None, stated: int
+) -> None:
+    """A screen reader would read German with an English voice. A service of an earlier release states none."""
+    _, found = answer_of_the_contract("GET", "/api/notifications")
+    notice = found["items"][0] | {"subject": "Ihre Bestellung", "body": "Danke!", "language": language}
+    if language is None:
+        del notice["language"]
+    api.answers["GET /api/notifications"] = (200, found | {"items": [notice]})
+    assert shop("GET", "/notices", as_user=True).text.count('lang="de"') == stated

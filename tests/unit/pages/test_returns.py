@@ -175,3 +175,19 @@ def test_a_return_of_nothing_is_refused_at_the_quantities(api: ShopApi, shop: As
     form = {"product": ["p1"], "quantity": ["0"], "reason": "damaged", "key": KEY}
     page = shop("POST", "/orders/o-1/returns", form, as_user=True)
     assert (page.status, '<a href="#quantity">' in page.text) == (422, True)
+
+
+@pytest.mark.parametrize(
+    ("deed", "problem", "said"),
+    [
+        ("cancel", "order-not-cancellable", "This order cannot be cancelled any more"),
+        ("returns", "order-not-returnable", "Nothing of this order can be returned now."),
+    ],
+)
+def test_a_deed_that_the_order_s_state_overtook_is_told_in_words(
+    api: ShopApi, shop: Ask, deed: str, problem: str, said: str
+) -> None:
+    api.refuse(f"POST /api/orders/o-1/{deed}", 409, problem, "The order is needs_attention.")
+    form = {"key": "0123456789", "product": ["p1"], "quantity": ["1"]}
+    answer = shop("POST", f"/orders/o-1/{deed}", form, as_user=True)
+    assert (answer.status, said in answer.text, "needs_attention" in answer.text) == (409, True, False)
