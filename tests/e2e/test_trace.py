@@ -32,6 +32,12 @@ def story_of(request_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def recorded(admin: Session, event_type: str, request_id: str) -> list[dict[str, Any]]:
+    """The events of this type in the journal that go back to the request."""
+    newest = admin.get("/ops/events", type=event_type, limit=200)["items"]
+    return [event for event in newest if event["correlation_id"] == request_id]
+
+
 def walk(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [found for node in nodes for found in [node, *walk(node["children"])]]
 
@@ -84,6 +90,13 @@ def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
     assert {what for what, _ in asked} >= {"POST /api/products/lookup", "POST /api/shipments/quotes"}
     assert {parent for _, parent in asked} == {call["call_id"] for call in calls}
     assert f"{request_id}  " in trace(request_id).stdout
+    for event_type in ("order.created", "inventory.reserved", "order.confirmed", "shipment.delivered"):
+        poll(
+            lambda event_type=event_type: recorded(admin, event_type, request_id),
+            bool,
+            what=f"the journal has {event_type}",
+            within=30,
+        )
 
 
 def test_an_unknown_id_is_said_to_be_unknown(shop_state: State) -> None:
