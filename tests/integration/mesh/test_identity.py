@@ -85,7 +85,9 @@ def test_the_door_lets_only_valid_certificates_of_its_authority_through(mesh: Me
     assert len(mesh.cloud.seen) == 1
 
     def failures() -> list[str]:
-        return [line["failure"] for line in said_by_the_door(mesh, "door connection") if line["failure"]]
+        """Without the end of the good call, which the client may have reset."""
+        told = [line["failure"] or "" for line in said_by_the_door(mesh, "door connection")]
+        return [failure for failure in told if failure and "Connection_reset_by_peer" not in failure]
 
     wait_for(lambda: len(failures()) == 3, "each refusal is a line of the door's log")
     assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failures()[0]
