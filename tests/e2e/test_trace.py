@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import uuid
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_the_story_of_an_order_is_one_tree_from_the_request_to_the_last_mail(
     assert f"{request_id}  " in trace(request_id).stdout
     for event_type in ("order.created", "inventory.reserved", "order.confirmed", "shipment.delivered"):
         poll(
-            lambda event_type=event_type: recorded(admin, event_type, request_id),
+            partial(recorded, admin, event_type, request_id),
             bool,
             what=f"the journal has {event_type}",
             within=30,
