@@ -17,8 +17,9 @@ from infra.operator.client import Clock, Json, Refused, Session, Shop, ShopError
 
 SERVICE = "standard"
 _PAYMENT_TOKEN = "tok_ok"
-# The shop took nothing, and a quote of a moment later may hold: a service that was asked did not answer in time.
-_FOR_NOW = frozenset({"codes-unavailable", "quote-changed", "quote-expired"})
+# The shop took nothing, and a quote of a moment later may hold: a service that was asked did not answer in time, or the
+# catalogue has not heard yet of the stock, of which there is enough for all invoices.
+_FOR_NOW = frozenset({"codes-unavailable", "quote-changed", "quote-expired", "short-of-stock"})
 _WITHIN = 90.0
 
 
