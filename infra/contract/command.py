@@ -25,7 +25,7 @@ def contract(release: bool, breaks: bool) -> None:
         click.echo(f"wrote {path.relative_to(ROOT)}")
     found = [] if release else generated.breaking_clients()
     if found:
-        told = "these are" if breaks else "see --breaks"
-        click.echo(f"{len(found)} changes break clients of the last release, as the new version may: {told}")
-    for change in found if breaks else []:
-        click.echo(f"  {change}")
+        click.echo(f"{len(found)} changes break clients of the last release, as the new version may (--breaks)")
+    if breaks:
+        for change in found:
+            click.echo(f"  {change}")

@@ -139,7 +139,7 @@ class Bus:
 
     def _hand_out(self, detail: dict[str, Any]) -> None:
         for service, consumer in CONSUMERS.items():
-            if detail["type"] in consumer.subscriptions:
+            if consumer.subscription_to(detail["type"]):
                 self._deliver_to(service, consumer, detail)
                 self._deliver_to(service, consumer, detail)
 

@@ -192,10 +192,10 @@ class Threshold:
 
 
 def level_to_tell(stock: Counted, *movements: Movement, low_at: int) -> Level | None:
-    """The level that an event tells after these movements: a new one, or `low` once more where there are more units.
+    """Returns the level that an event has to tell after these movements, or None if no event is due.
 
-    None where no event is due. So the count of the last event is never less than what is available, and nobody refuses
-    a buyer by it who could be served.
+    An event is due if the level changes, and if units are added within the low level. So the last event never has a
+    lower count than what is available: the checkout, which reads it, refuses no buyer whom the stock could serve.
     """
     more = sum(movement.available for movement in movements)
     level = level_of(stock.available + more, low_at)

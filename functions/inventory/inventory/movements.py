@@ -230,7 +230,7 @@ def ledger_entry(movement: Movement, now: datetime, *, cause: str, kind: str, ac
 
 
 def level_record(product: ProductStock, movements: Sequence[Movement], level: Level, now: datetime) -> Write:
-    """The outbox record of what is told of a level. Each increases the root's version, which is its sequence."""
+    """The outbox record of an event about the level. Its write increases the root's version, which is its sequence."""
     event = _level_event(product, movements, level)
     sequence = product.root.version + 1
     return outbox.record(event, service=SERVICE, subject=product.product_id, sequence=sequence, now=now)

@@ -148,8 +148,10 @@ def sum_order(_: Event, moved: AboutOrder) -> None:
 
 @consumer.on("order.confirmed")
 def sum_and_claim(_: Event, confirmed: PlacedOrder) -> None:
-    """An account that has the guest's address already has the order from here on, and no sooner: else whoever orders
-    with an address would learn from the order's link, for nothing, whether it has an account.
+    """A guest's order is claimed here if an account has verified its address before.
+
+    A claim ends the order's link. If it came when the order is created, a stranger could order with an address and a
+    bad card, and learn from the link whether the address has an account.
     """
     ports().day_sums.sum_order(confirmed.order_id)
     if is_guest(confirmed.customer_id):

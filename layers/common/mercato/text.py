@@ -195,8 +195,10 @@ _LINK = re.compile(r"//|www\.|[@＠]|[^\s.][.。．｡][^\s.\d]{2,}", re.IGNOREC
 
 
 def greeting_name(name: str) -> str:
-    """The name on one line, as a mail greets its reader. Empty for one that holds a link: whoever registers an address,
-    or orders with it, chooses the name, and the mail goes to whoever has the address.
+    """Returns the name on one line, for the greeting of a mail, or an empty text if the name holds a link.
+
+    A stranger may register somebody else's address, or order with it, and chooses the name. The mail goes to the
+    owner of the address, and must not carry the stranger's link.
     """
     greeted = " ".join(name.split())
     return "" if _LINK.search(greeted) else greeted

@@ -1,5 +1,7 @@
-"""Lambda drops connections that idle in a frozen sandbox, and their next request gets no answer. botocore repeats most
-calls by itself, so that nobody notices; the ones here it must not repeat.
+"""Calls that must not be repeated do not use a connection that has idled.
+
+Lambda drops the idle connections of a frozen sandbox, and the next request over one gets no answer. botocore repeats
+most calls, and so hides this. It must not repeat the calls of these tests.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class Service:
         ids.
         """
         envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
-        mine = [found for found in envelopes if found["type"] in consumers.consumer.subscriptions]
+        mine = [found for found in envelopes if consumers.consumer.subscription_to(found["type"])]
         found = [one for one in mine if again or one["id"] not in self._delivered]
         records = [aws_events.bus_record(one, "shop-users", message_id=one["id"]) for one in found]
         answer = consumers.handler(aws_events.records(*records), None)
