@@ -32,7 +32,7 @@ class Cloud:
         self.endpoint = f"http://localhost:{port}"
         self.home = HOME / f"cloud-{port}"
         self.used_permissions = self.home / "iam-used.jsonl"
-        self.mesh_proof = secrets.token_urlsafe(24)  # shows that a request has come through the mesh's door
+        self.mesh_proof = secrets.token_urlsafe(24)  # shows that a request has come through the mesh's ingress
         self.child = Child("the local cloud", _MODULE, HOME / f"cloud-{port}.pid", self.home / "cloud.log")
 
     @property

@@ -199,7 +199,7 @@ def deploy(services: tuple[str, ...]) -> None:
         urlparse(found.endpoint).port or 4566,
         functions_endpoint=found.functions_endpoint,
         stripe_api=found.stripe_api,
-        mesh_door=found.mesh_door,
+        mesh_ingress=found.mesh_ingress,
         carrier=found.carrier,
         easypost_api=found.easypost_api,
         parameters=found.parameters,

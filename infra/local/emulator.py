@@ -10,8 +10,8 @@
 - An alias with weighted versions routes calls by weight.
 - An alarm on a metric-math expression is kept without data; MiniStack refuses it.
 - Composite alarms, saved queries, the archive and CodeDeploy's resources are placeholders; MiniStack refuses them.
-- An HTTP API without an endpoint of its own is reached through the mesh's door alone.
-- The function behind that API gets the client certificate in its event, as the door states it.
+- An HTTP API without an endpoint of its own is reached through the mesh's ingress alone.
+- The function behind that API gets the client certificate in its event, as the ingress states it.
 - AWS End User Messaging keeps text messages, which /_ministack/sms/messages lists; MiniStack has no such service.
 - A sandbox that started before its code was saved is replaced.
 - An answer that was cut off, since its sandbox was killed, is none; MiniStack takes it as an empty one.
@@ -58,7 +58,7 @@ _PLACEHOLDERS = (
 
 
 _Answering = Callable[..., Coroutine[Any, Any, Any]]
-_OF_THE_DOOR = ("x-mesh-proof", "x-forwarded-client-cert")
+_OF_THE_INGRESS = ("x-mesh-proof", "x-forwarded-client-cert")
 
 
 def named(throttled: Callable[..., dict[str, Any]]) -> Callable[..., dict[str, Any]]:
@@ -203,15 +203,15 @@ def reading_any(read_path: Callable[..., None]) -> Callable[..., None]:
     return answer
 
 
-def through_the_door(
+def through_the_ingress(
     execute: Callable[..., Coroutine[Any, Any, Any]], proof: str
 ) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """Refuses calls of an API whose endpoint is disabled, as AWS does, unless the mesh's door has forwarded them."""
+    """Refuses calls of an API whose endpoint is disabled, as AWS does, unless the mesh's ingress has forwarded them."""
 
     async def answer(host: str, path: str, method: str, headers: dict[str, str], *about: Any, **more: Any) -> Any:
         parsed = app._parse_execute_api_url(host, path)
         if parsed is not None and headers.get("x-mesh-proof") != proof and _is_disabled(parsed[0]):
-            logging.getLogger("mercato.mesh").warning("mesh call refused: %s %s came past the door", method, path)
+            logging.getLogger("mercato.mesh").warning("mesh call refused: %s %s came past the ingress", method, path)
             return 403, {"Content-Type": "application/json"}, json.dumps({"message": "Forbidden"}).encode()
         return await execute(host, path, method, headers, *about, **more)
 
@@ -225,13 +225,13 @@ def _is_disabled(api_id: str) -> bool:
 
 
 def certified(execute: Callable[..., Any], proof: str) -> Callable[..., Any]:
-    """Moves the certificate from the door's headers to where API Gateway states it."""
+    """Moves the certificate from the ingress's headers to where API Gateway states it."""
 
     def answer(function: dict[str, Any], event: Any, *about: Any, **more: Any) -> Any:
         headers = event.get("headers") if isinstance(event, dict) and event.get("version") == "2.0" else None
         if headers and headers.get("x-mesh-proof") == proof:
             found = re.search('Subject="([^"]*)"', headers.get("x-forwarded-client-cert", ""))
-            kept = {name: value for name, value in headers.items() if name not in _OF_THE_DOOR}
+            kept = {name: value for name, value in headers.items() if name not in _OF_THE_INGRESS}
             subject = {"clientCert": {"subjectDN": found[1] if found else ""}}
             event = event | {"headers": kept, "requestContext": event["requestContext"] | {"authentication": subject}}
         return execute(function, event, *about, **more)
@@ -303,7 +303,7 @@ if __name__ == "__main__":
     lambda_svc._throttle_response = named(lambda_svc._throttle_response)
     apigateway_v1._media_type_matches = covering(apigateway_v1._media_type_matches)
     proof = os.environ["MERCATO_MESH_PROOF"]
-    app._handle_execute_api_request = through_the_door(app._handle_execute_api_request, proof)
+    app._handle_execute_api_request = through_the_ingress(app._handle_execute_api_request, proof)
     lambda_svc._execute_function_with_config_scope = certified(lambda_svc._execute_function_with_config_scope, proof)
     lambda_svc.acquire_worker = replacing(lambda_svc.acquire_worker, Path(os.environ["MERCATO_RELOAD"]))
     lambda_runtime.subprocess = sandboxes.forking()

@@ -1,4 +1,4 @@
-"""The mesh on this machine: its door, an Envoy in the place of API Gateway's domain, and the callers' sidecars."""
+"""The mesh on this machine: its ingress, an Envoy in the place of API Gateway's domain, and the callers' sidecars."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from infra.local.stack import Stack
 from infra.paths import HOME
 from infra.trouble import Trouble
 
-DOOR_ID = "spiffe://mercato/door"  # in its certificate, which MeshIssuer makes on the local cloud alone
-_MODULE = "infra.local.mesh_door"
+INGRESS_ID = "spiffe://mercato/ingress"  # in its certificate, which MeshIssuer makes on the local cloud alone
+_MODULE = "infra.local.mesh_ingress"
 
 
 def envoy() -> str:
@@ -30,21 +30,21 @@ def envoy() -> str:
 
 @dataclass(frozen=True)
 class Sidecars:
-    """How a function of the local cloud starts its sidecar. `door` is the local door's address and port.
+    """How a function of the local cloud starts its sidecar. `ingress` is the local ingress's address and port.
 
     `weights_fresh` is the number of seconds after which a sidecar reads the versions' weights again, if it is not the
     sidecar's own.
     """
 
-    door: str
+    ingress: str
     layer: Path
     weights_fresh: int | None = None
 
     @classmethod
-    def of(cls, door: str, template: Path) -> Sidecars:
+    def of(cls, ingress: str, template: Path) -> Sidecars:
         """`template` is the built root template."""
-        mesh = templates.read(template.parent / "Door" / "template.yaml")
-        return cls(door, Path(mesh["Resources"]["MeshLayer"]["Properties"]["ContentUri"]))
+        mesh = templates.read(template.parent / "Ingress" / "template.yaml")
+        return cls(ingress, Path(mesh["Resources"]["MeshLayer"]["Properties"]["ContentUri"]))
 
     def starts(self, python: Path) -> str:
         """Lines for a function's bootstrap: they start the layer's extension and wait for its first reading. The
@@ -54,7 +54,7 @@ class Sidecars:
         """
         fresh = f" MESH_WEIGHTS_FRESH={self.weights_fresh}" if self.weights_fresh else ""
         return f"""\
-export MESH_DOOR_ADDRESS={self.door} MESH_DOOR_ID={DOOR_ID} MESH_ENVOY={shlex.quote(envoy())}{fresh}
+export MESH_INGRESS_ADDRESS={self.ingress} MESH_INGRESS_ID={INGRESS_ID} MESH_ENVOY={shlex.quote(envoy())}{fresh}
 mesh=$(mktemp -d)
 export MESH_SOCKET="$mesh/out.sock"
 {shlex.quote(str(python))} -I {shlex.quote(str(self.layer / "extensions" / "mesh"))} &
@@ -62,25 +62,27 @@ while [ ! -e "$mesh/ready" ]; do kill -0 $! 2>/dev/null || exit 1; sleep 0.02; d
 """
 
 
-class LocalDoor:
-    """The door's process. It forwards to the cloud what comes with a certificate of the mesh."""
+class LocalIngress:
+    """The ingress's process. It forwards to the cloud what comes with a certificate of the mesh."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
         self.port = free_port()
         self._files = HOME / f"mesh-{cloud.port}"
-        self.child = Child("the mesh's door", _MODULE, self._files.with_suffix(".pid"), self._files.with_suffix(".log"))
+        self.child = Child(
+            "the mesh's ingress", _MODULE, self._files.with_suffix(".pid"), self._files.with_suffix(".log")
+        )
 
     @property
     def address(self) -> str:
         return f"127.0.0.1:{self.port}"
 
     def start(self, stack: Stack) -> None:
-        """Starts the door of a deployed stack. Its certificate is in the stack's secrets."""
+        """Starts the ingress of a deployed stack. Its certificate is in the stack's secrets."""
         shutil.rmtree(self._files, ignore_errors=True)
         environment = self._cloud.environment | {"MERCATO_MESH_PROOF": self._cloud.mesh_proof}
         arguments = (str(self.port), str(self._cloud.port), str(self._files))
-        identity, bucket = stack.secrets["DoorIdentity"], stack.outputs["MeshTrustBucket"]
+        identity, bucket = stack.secrets["IngressIdentity"], stack.outputs["MeshTrustBucket"]
         self.child.start(*arguments, identity, bucket, env=environment, answers=lambda: not is_free(self.port))
 
     def stop(self) -> None:

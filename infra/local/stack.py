@@ -153,7 +153,7 @@ class Stack:
         admin: Account,
         customer: Account,
         stripe_api: str,
-        mesh_door: str = "",
+        mesh_ingress: str = "",
     ) -> State:
         return State(
             base_url=base_url,
@@ -167,7 +167,7 @@ class Stack:
             admin=admin,
             customer=customer,
             stripe_api=stripe_api,
-            mesh_door=mesh_door,
+            mesh_ingress=mesh_ingress,
         )
 
 

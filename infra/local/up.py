@@ -23,7 +23,7 @@ from infra.local.easypost.process import LocalEasyPost
 from infra.local.faults import FaultProxy
 from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
-from infra.local.mesh import LocalDoor, Sidecars
+from infra.local.mesh import LocalIngress, Sidecars
 from infra.local.sam_local import register_peers, write_environment
 from infra.local.seed import Goods, hang_pictures, open_shelves
 from infra.local.stack import STACK, Stack
@@ -50,7 +50,7 @@ class LocalShop:
     is_empty: bool = False  # without accounts and goods, as after a deploy to AWS
     password: str = ""  # the password of both accounts; empty: a random one for each
     stripe: LocalStripe | None = None  # the payment provider, if it is not the sandbox
-    mesh_door: str = ""  # where the door of a running shop with the mesh is
+    mesh_ingress: str = ""  # where the ingress of a running shop with the mesh is
     has_mesh: bool = False
     stripe_api: str = ""  # the functions' URL of Stripe, if it is not the process itself
     carrier: str = "sandbox"  # the template's Carrier
@@ -61,8 +61,8 @@ class LocalShop:
         self.cloud = Cloud(self.cloud_port)
         self.proxy = FaultProxy(self.cloud) if self.faults else None
         self.functions_endpoint = self.functions_endpoint or self.cloud.endpoint
-        self.door = LocalDoor(self.cloud) if self.has_mesh else None
-        self.mesh_door = self.door.address if self.door else self.mesh_door
+        self.ingress = LocalIngress(self.cloud) if self.has_mesh else None
+        self.mesh_ingress = self.ingress.address if self.ingress else self.mesh_ingress
         if self.easypost:
             self.carrier, self.easypost_api = easypost.NAME, self.easypost.url
         self._front: Front | None = None
@@ -86,9 +86,9 @@ class LocalShop:
                 self.easypost.start(self.cloud)
         with self._step("deploying the template"):
             self.deploy(template)
-        if self.door:
-            with self._step("opening the mesh's door"):
-                self.door.start(Stack.read(self.cloud))
+        if self.ingress:
+            with self._step("opening the mesh's ingress"):
+                self.ingress.start(Stack.read(self.cloud))
         with self._step("registering the services, making the signing keys"):
             stack = self.settle()
             self._introduce_stripe(stack)
@@ -124,12 +124,12 @@ class LocalShop:
     def build(self, only: Collection[str] = ()) -> Path:
         """Builds the shop and returns the template's path. If `only` names services, the others are not changed."""
         self._saved = reload.saved(self.code)
-        return build.prepare(self._target, only, mesh=bool(self.mesh_door))
+        return build.prepare(self._target, only, mesh=bool(self.mesh_ingress))
 
     def deploy(self, template: Path) -> None:
         chosen = {"PaymentProvider": "stripe", "StripeApi": self.stripe_api} if self.stripe_api else {}
         chosen |= easypost.parameters(self.easypost_api) if self.easypost_api else {"Carrier": self.carrier}
-        sidecars = Sidecars.of(self.mesh_door, template) if self.mesh_door else None
+        sidecars = Sidecars.of(self.mesh_ingress, template) if self.mesh_ingress else None
         meshed = {"Mesh": "on"} if sidecars else {}
         Deployment(self.cloud, STACK, self.functions_endpoint, self.code, sidecars=sidecars).deploy(
             template, {"ShopUrl": self.base_url, "ConsoleUrl": self.base_url, **self.parameters, **chosen, **meshed}
@@ -165,7 +165,7 @@ class LocalShop:
         if self._front is not None:
             self._front.stop()
             self._front = None
-        for part in (self.door, self.proxy, self.stripe, self.easypost):
+        for part in (self.ingress, self.proxy, self.stripe, self.easypost):
             if part is not None:
                 part.stop()
         if not self.cloud.stop():
@@ -180,8 +180,8 @@ class LocalShop:
         for part in self._parts():
             part.child.require_running()
 
-    def _parts(self) -> list[Cloud | FaultProxy | LocalDoor | LocalStripe | LocalEasyPost]:
-        parts = (self.door, self.proxy, self.stripe, self.easypost, self.cloud)
+    def _parts(self) -> list[Cloud | FaultProxy | LocalIngress | LocalStripe | LocalEasyPost]:
+        parts = (self.ingress, self.proxy, self.stripe, self.easypost, self.cloud)
         return [part for part in parts if part is not None]
 
     def _introduce_stripe(self, stack: Stack) -> None:
@@ -229,7 +229,7 @@ class LocalShop:
     def _seed(self, stack: Stack) -> State:
         admin = Account("admin@mercato.example", self.password or secrets.token_urlsafe(12))
         customer = Account("customer@mercato.example", self.password or secrets.token_urlsafe(12))
-        found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api, self.mesh_door)
+        found = stack.state(self.base_url, self.functions_endpoint, admin, customer, self.stripe_api, self.mesh_ingress)
         found = replace(found, carrier=self.carrier, easypost_api=self.easypost_api, parameters=dict(self.parameters))
         if self.is_empty:
             target.save(found)

@@ -92,10 +92,11 @@ def status() -> None:
         if not instances:
             table.add_row(service, "[bold red]no instance[/]")
     console.print(table)
-    door = shop.outputs.get("MeshDoor", "")
-    console.print(
-        f"The door is the API {door}" if door else "There is no door: peers are called by their function URLs."
-    )
+    ingress = shop.outputs.get("MeshIngress", "")
+    if ingress:
+        console.print(f"The ingress is the API {ingress}")
+    else:
+        console.print("There is no ingress: peers are called by their function URLs.")
     sys.exit(1 if any(row.problem for row in leaves) or not all(map(_is_well, found.values())) else 0)
 
 

@@ -25,9 +25,9 @@ def function_name(logical_id: str) -> str:
 
 def permissions(policy: Policy, identity: str) -> list[str]:
     """The resources of `execute-api:Invoke`, as a template's Fn::Sub writes them."""
-    door = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${MeshDoor}/$default"
+    ingress = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${MeshIngress}/$default"
     return [
-        f"{door}/{call.method}/{service}/*{call.wildcard}"
+        f"{ingress}/{call.method}/{service}/*{call.wildcard}"
         for service, calls in policy.calls_of(identity).items()
         for call in calls
     ]

@@ -1,7 +1,7 @@
-"""Compiles the policy to Envoy's configurations: of each caller's sidecar, and of the local cloud's door.
+"""Compiles the policy to Envoy's configurations: of each caller's sidecar, and of the local cloud's ingress.
 
 A product has `@NAMES@` in the places that differ between shops. The sidecar's extension (layers/mesh) and the local
-door fill them in. Durations are Envoy's texts, such as 0.200s.
+ingress fill them in. Durations are Envoy's texts, such as 0.200s.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _T = "type.googleapis.com/envoy.extensions."
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 # What Envoy adds to a request after its signature, or changes on the way.
 _UNSIGNED = [{"prefix": "x-envoy-"}, {"prefix": "x-forwarded-"}, {"exact": "x-request-id"}]
-# The path of each version at the door is metadata of its host: a call that a sick version does not get goes to the live
-# one, whose path is another. So the path is made, and signed, when the host is known. A resend comes here again, with
-# the headers of the attempt before it: the path is made of the one that the route has kept.
+# The path of each version at the ingress is metadata of its host: a call that a sick version does not get goes to the
+# live one, whose path is another. So the path is made, and signed, when the host is known. A resend comes here again,
+# with the headers of the attempt before it: the path is made of the one that the route has kept.
 _ADD_PREFIX = """function envoy_on_request(handle)
   local headers = handle:headers()
   headers:replace(":path", headers:get("x-mesh-to") .. headers:get("x-mesh-path"))
@@ -91,7 +91,7 @@ def _literal_first(calls: list[Call]) -> list[Call]:
 def _routes(policy: Policy, caller: Identity, name: str, call: Call, environment: Environment) -> list[Json]:
     service = policy.services[name]
     action: Json = {
-        "host_rewrite_literal": "@DOOR_HOST@",
+        "host_rewrite_literal": "@INGRESS_HOST@",
         "timeout": duration(caller.timeout or policy.defaults.timeout),
         "retry_policy": {
             "retry_on": "connect-failure,refused-stream,reset-before-request",
@@ -255,13 +255,13 @@ def _clusters(policy: Policy, name: str) -> list[Json]:
 
 def _version_cluster(policy: Policy, name: str, version: str) -> Json:
     about = {"to": f"/{name}/{version}", "version": version}
-    host = {"metadata": {"filter_metadata": {"mesh": about}}, "endpoint": {"address": _address("DOOR")}}
+    host = {"metadata": {"filter_metadata": {"mesh": about}}, "endpoint": {"address": _address("INGRESS")}}
     cluster = _bounds(policy) | {
         "name": f"{name}.{version}",
         "type": "LOGICAL_DNS",
         "dns_lookup_family": "V4_PREFERRED",
         "load_assignment": {"cluster_name": f"{name}.{version}", "endpoints": [{"lb_endpoints": [host]}]},
-        "transport_socket": _door_tls(),
+        "transport_socket": _ingress_tls(),
     }
     if version != LIVE:  # the live version has no other behind it; the shared breaker guards its callers
         cluster["common_lb_config"] = {"healthy_panic_threshold": {"value": 0}}
@@ -357,11 +357,11 @@ def _address(name: str) -> Json:
     return {"socket_address": {"address": f"@{name}_ADDRESS@", "port_value": f"@{name}_PORT@"}}
 
 
-def _door_tls() -> Json:
-    """Shows the caller's certificate, and trusts the door by `trust`, a secret that names whom it may be."""
+def _ingress_tls() -> Json:
+    """Shows the caller's certificate, and trusts the ingress by `trust`, a secret that names whom it may be."""
     context = {
         "@type": f"{_T}transport_sockets.tls.v3.UpstreamTlsContext",
-        "sni": "@DOOR_SNI@",
+        "sni": "@INGRESS_SNI@",
         "common_tls_context": {
             # Without it, Envoy's upstream ends at TLS 1.2.
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2", "tls_maximum_protocol_version": "TLSv1_3"},
@@ -416,9 +416,9 @@ def _aws_routes() -> Json:
     }
 
 
-def door(policy: Policy) -> Json:
-    """Returns the bootstrap of the local door, which does what API Gateway's mutual TLS does on AWS, and RBAC too."""
-    rules = {identity: _door_rule(policy, identity) for identity in policy.identities}
+def ingress(policy: Policy) -> Json:
+    """Returns the bootstrap of the local ingress, which does what API Gateway's mutual TLS and IAM do on AWS."""
+    rules = {identity: _ingress_rule(policy, identity) for identity in policy.identities}
     rbac = {
         "@type": f"{_T}filters.http.rbac.v3.RBAC",
         "rules": {"action": "ALLOW", "policies": {name: rule for name, rule in rules.items() if rule}},
@@ -434,14 +434,14 @@ def door(policy: Policy) -> Json:
     ]
     manager = {
         "@type": f"{_T}filters.network.http_connection_manager.v3.HttpConnectionManager",
-        "stat_prefix": "door",
+        "stat_prefix": "ingress",
         "generate_request_id": False,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "forward_client_cert_details": "SANITIZE_SET",
         "set_current_client_cert_details": {"subject": True, "uri": True},
-        "route_config": {"name": "door", "virtual_hosts": hosts},
+        "route_config": {"name": "ingress", "virtual_hosts": hosts},
         "http_filters": [{"name": "envoy.filters.http.rbac", "typed_config": rbac}, _router()],
-        "access_log": [_door_log()],
+        "access_log": [_ingress_log()],
     }
     tls = {
         "@type": f"{_T}transport_sockets.tls.v3.DownstreamTlsContext",
@@ -460,10 +460,10 @@ def door(policy: Policy) -> Json:
         "transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": tls},
     }
     listener = {
-        "name": "door",
+        "name": "ingress",
         "address": _address("LISTEN"),
         "filter_chains": [chain],
-        "access_log": [_door_connections()],
+        "access_log": [_ingress_connections()],
     }
     host = {"endpoint": {"address": _address("CLOUD")}}
     cloud = {
@@ -474,15 +474,15 @@ def door(policy: Policy) -> Json:
         "load_assignment": {"cluster_name": "cloud", "endpoints": [{"lb_endpoints": [host]}]},
     }
     return {
-        "node": {"id": "door", "cluster": "door"},
+        "node": {"id": "ingress", "cluster": "ingress"},
         "admin": {"address": {"pipe": {"path": "@ADMIN@", "mode": 0o600}}},
         "static_resources": {"listeners": [listener], "clusters": [cloud]},
     }
 
 
-def _door_rule(policy: Policy, identity: str) -> Json | None:
+def _ingress_rule(policy: Policy, identity: str) -> Json | None:
     allowed = [
-        _door_permission(service, policy.services[service], call)
+        _ingress_permission(service, policy.services[service], call)
         for service, calls in policy.calls_of(identity).items()
         for call in calls
     ]
@@ -492,7 +492,7 @@ def _door_rule(policy: Policy, identity: str) -> Json | None:
     return {"permissions": allowed, "principals": [principal]}
 
 
-def _door_permission(name: str, service: Service, call: Call) -> Json:
+def _ingress_permission(name: str, service: Service, call: Call) -> Json:
     versions = "|".join(sorted(service.versions))
     assert call.method in METHODS
     return {
@@ -505,10 +505,10 @@ def _door_permission(name: str, service: Service, call: Call) -> Json:
     }
 
 
-def _door_connections() -> Json:
+def _ingress_connections() -> Json:
     """One line for each connection: one without a valid certificate has no call that could be logged."""
     line = {
-        "message": "door connection",
+        "message": "ingress connection",
         "timestamp": "%START_TIME%",
         "caller": "%DOWNSTREAM_PEER_URI_SAN%",
         "failure": "%DOWNSTREAM_TRANSPORT_FAILURE_REASON%",
@@ -516,9 +516,9 @@ def _door_connections() -> Json:
     return _log("connections", line)
 
 
-def _door_log() -> Json:
+def _ingress_log() -> Json:
     line = {
-        "message": "door call",
+        "message": "ingress call",
         "timestamp": "%START_TIME%",
         "caller": "%DOWNSTREAM_PEER_URI_SAN%",
         "method": "%REQ(:METHOD)%",

@@ -62,8 +62,8 @@ class State(Target):
     """The shop of `mercato up`.
 
     `functions_endpoint` is the functions' AWS endpoint: the cloud, or a fault proxy in front of it. `stripe_api` is the
-    URL of the functions' Stripe API, and empty with the sandbox provider. `mesh_door` is the address of the mesh's
-    door, and empty without the mesh. `carrier` is the template's Carrier, and `easypost_api` the URL of EasyPost's
+    URL of the functions' Stripe API, and empty with the sandbox provider. `mesh_ingress` is the address of the mesh's
+    ingress, and empty without the mesh. `carrier` is the template's Carrier, and `easypost_api` the URL of EasyPost's
     stand-in. `parameters` are those of the template that the shop was opened with, such as its currency.
     """
 
@@ -72,7 +72,7 @@ class State(Target):
     admin: Account
     customer: Account
     stripe_api: str = ""
-    mesh_door: str = ""
+    mesh_ingress: str = ""
     carrier: str = "sandbox"
     easypost_api: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)

@@ -2,7 +2,7 @@
 
     .venv/bin/python -m tests.bench.bench_mesh
 
-Real Envoys on this machine: a call goes over loopback, so the network between a caller and the door is not in it. No
+Real Envoys on this machine: a call goes over loopback, so the network between a caller and the ingress is not in it. No
 shop and no AWS: what answers is a small server, the same for both ways. The start is the extension's own, from its
 process to the sidecar's first accepted connection, and to its certificate. The first invocation is under AWS's runtime
 interface emulator: of a function that does nothing, with the layer and without.
@@ -55,7 +55,7 @@ def measure_calls(mesh: Mesh) -> dict[str, dict[str, float]]:
     url, headers = f"http://127.0.0.1:{mesh.cloud.port}{path}", {"Content-Type": "application/json"}
     ways: dict[str, Callable[[], Answer]] = {
         "signed by Python, sent directly": lambda: transport.send("POST", url, body=b"{}", headers=headers, timeout=5),
-        "sidecar, mutual TLS, door": orders.look_up,
+        "sidecar, mutual TLS, ingress": orders.look_up,
     }
     rounds: dict[str, list[list[float]]] = {name: [] for name in ways}
     for _ in range(_ROUNDS):

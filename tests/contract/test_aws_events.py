@@ -84,9 +84,9 @@ def test_a_request_of_an_http_api_has_members_of_the_sample() -> None:
     assert made["requestContext"].keys() == theirs["requestContext"].keys() - {"authentication", "authorizer"}
 
 
-def test_a_request_of_the_mesh_s_door_has_the_certificate_of_the_sample() -> None:
+def test_a_request_of_the_mesh_s_ingress_has_the_certificate_of_the_sample() -> None:
     theirs = sample("apigateway/HttpApi.json")
-    made = aws_events.door_request("POST", "/api/products/lookup", {}, query="a=b", headers={"a": "b"})
+    made = aws_events.ingress_request("POST", "/api/products/lookup", {}, query="a=b", headers={"a": "b"})
     assert made.keys() <= theirs.keys()
     assert made["requestContext"].keys() == theirs["requestContext"].keys()
     assert shape(made["requestContext"]["authentication"]) == shape(theirs["requestContext"]["authentication"])

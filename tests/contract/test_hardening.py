@@ -12,7 +12,7 @@ from tests.contract.test_template import as_list, statements
 from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
 TEMPLATES = [MAIN, *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "infra").glob("*.yaml")))]
-IDENTITIES = {f"{name.capitalize()}Identity" for name in (*policy.read().identities, "door")}
+IDENTITIES = {f"{name.capitalize()}Identity" for name in (*policy.read().identities, "ingress")}
 LOADED = [path for path in TEMPLATES if "Resources" in (load_template(path) or {})]
 
 

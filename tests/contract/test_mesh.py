@@ -28,8 +28,10 @@ POLICY = policy.read()
 MADE_BY_THE_MESH = ("infra/mesh.yaml", "infra/mesh-routes.yaml", "functions/issuer/template.yaml")
 ROUTES = all_routes()
 FILLED = {
-    **dict.fromkeys(("DOOR_PORT", "SECRETS_PORT", "DISCOVERY_PORT", "LISTEN_PORT", "CLOUD_PORT"), "4566"),
-    **dict.fromkeys(("DOOR_ADDRESS", "SECRETS_ADDRESS", "DISCOVERY_ADDRESS", "LISTEN_ADDRESS", "CLOUD_ADDRESS"), "::1"),
+    **dict.fromkeys(("INGRESS_PORT", "SECRETS_PORT", "DISCOVERY_PORT", "LISTEN_PORT", "CLOUD_PORT"), "4566"),
+    **dict.fromkeys(
+        ("INGRESS_ADDRESS", "SECRETS_ADDRESS", "DISCOVERY_ADDRESS", "LISTEN_ADDRESS", "CLOUD_ADDRESS"), "::1"
+    ),
     "PUBLIC_AUTHORITIES": "",
 }
 
@@ -40,12 +42,12 @@ def test_what_is_made_of_the_policy_is_as_the_policy_says() -> None:
     assert set(compiled.PRODUCTS.glob("*.json")) == set(compiled.files(POLICY)) - {compiled.TABLE}
 
 
-@pytest.mark.parametrize("product", [*POLICY.identities, "door"])
+@pytest.mark.parametrize("product", [*POLICY.identities, "ingress"])
 def test_envoy_accepts_the_product(product: str, tmp_path: Path) -> None:
-    made = envoy.door(POLICY) if product == "door" else envoy.sidecar(POLICY, product)
-    text = json.dumps(made if product == "door" else made["bootstrap"])
+    made = envoy.ingress(POLICY) if product == "ingress" else envoy.sidecar(POLICY, product)
+    text = json.dumps(made if product == "ingress" else made["bootstrap"])
     assert re.findall("@[A-Z_]+@", text)
-    routes = json.dumps(envoy.routes(POLICY, product, "local")) if product != "door" else "{}"
+    routes = json.dumps(envoy.routes(POLICY, product, "local")) if product != "ingress" else "{}"
     authorities = tmp_path / "public.pem"
     authorities.write_text(_any_certificate())
     fills = FILLED | {"PUBLIC_AUTHORITIES": str(authorities), "WATCHED": str(tmp_path)}
@@ -145,7 +147,7 @@ def test_each_identity_has_a_secret_that_the_issuer_fills() -> None:
     condition, local, on_aws = variables["IDENTITIES"]["Fn::If"]
     listed = [f"{name}=${{{name.capitalize()}Identity.Id}}" for name in POLICY.identities]
     assert (condition, on_aws) == ("IsLocal", {"Fn::Sub": ",".join(listed)})
-    assert local == {"Fn::Sub": ",".join([*listed, "door=${DoorIdentity.Id}"])}
+    assert local == {"Fn::Sub": ",".join([*listed, "ingress=${IngressIdentity.Id}"])}
     assert variables["TRUST_DOMAIN"] == POLICY.trust_domain
 
 
@@ -164,8 +166,8 @@ def test_without_the_mesh_a_stack_has_nothing_of_it(path: str) -> None:
 
 def test_the_root_makes_these_parts_of_the_mesh_and_changes_no_other() -> None:
     off, on = rendered("template.yaml"), rendered("template.yaml", Mesh="on")
-    outputs = {"MeshIssuer", "MeshDoor", "MeshTrustBucket"}
-    assert on.keys() - off.keys() == {"Issuer", "Door", "MeshRoutes", *outputs}
+    outputs = {"MeshIssuer", "MeshIngress", "MeshTrustBucket"}
+    assert on.keys() - off.keys() == {"Issuer", "Ingress", "MeshRoutes", *outputs}
     assert rendered("template.yaml", Mesh="on", MeshDomain="m.shop.example").keys() - on.keys() == {"MeshDomainTarget"}
     for parts in (off, on):
         for part in parts.values():
@@ -214,11 +216,11 @@ def test_a_caller_may_call_what_the_policy_lists_and_has_no_way_around(identity:
         variables = meshed["Environment"]["Variables"]
         assert variables["MESH_IDENTITY"] == identity
         assert variables["MESH_SECRET_ID"] == own
-        assert {"MESH_SOCKET", "MESH_DOOR_HOST", "MESH_ENVIRONMENT", "NAMESPACE"} <= variables.keys()
+        assert {"MESH_SOCKET", "MESH_INGRESS_HOST", "MESH_ENVIRONMENT", "NAMESPACE"} <= variables.keys()
         assert not [name for name in plain["Environment"]["Variables"] if name.startswith("MESH_")]
 
 
-def test_each_service_of_the_policy_is_behind_the_door_and_knows_it() -> None:
+def test_each_service_of_the_policy_is_behind_the_ingress_and_knows_it() -> None:
     routes = templates.read(ROOT / "infra/mesh-routes.yaml")["Resources"]
     found = {
         part["Properties"]["RouteKey"]: part["Properties"] for part in routes.values() if part["Type"].endswith("Route")
@@ -229,15 +231,15 @@ def test_each_service_of_the_policy_is_behind_the_door_and_knows_it() -> None:
     functions = load_template(mesh=True)["Resources"]
     for name in POLICY.services:
         variables = functions[f"{name.capitalize()}Api"]["Properties"]["Environment"]["Variables"]
-        assert variables["MESH_DOOR"] == {"Fn::Sub": "${AWS::StackName}/${MeshDoor}"}
+        assert variables["MESH_INGRESS"] == {"Fn::Sub": "${AWS::StackName}/${MeshIngress}"}
 
 
-def test_the_door_has_no_other_way_in() -> None:
+def test_the_ingress_has_no_other_way_in() -> None:
     local, on_aws = (
         rendered("infra/mesh.yaml", Domain=domain, TrustStore="s3://trust/authorities.pem")
         for domain in ("", "mesh.shop.example")
     )
-    assert local["MeshDoor"]["Properties"]["DisableExecuteApiEndpoint"] is True
+    assert local["MeshIngress"]["Properties"]["DisableExecuteApiEndpoint"] is True
     assert on_aws.keys() - local.keys() == {"MeshDomain", "MeshMapping", "Target"}
     trust = on_aws["MeshDomain"]["Properties"]["MutualTlsAuthentication"]
     assert trust == {"TruststoreUri": "s3://trust/authorities.pem"}, "the issuer tells it of versions"

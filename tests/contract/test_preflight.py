@@ -243,7 +243,7 @@ def test_every_rule_of_the_template_is_among_those_above() -> None:
         "AwsHasValuesOfItsOwn",
         "ApiDomainHasACertificate",
         "ApiCertificateHasADomain",
-        "MeshHasADoor",
+        "MeshHasAnIngress",
         "ProdHasNoSandbox",
         "EasyPostKnowsTheShop",
         "StripeTakesTheCurrency",

@@ -61,7 +61,7 @@ EXCEPTIONS: dict[tuple[str, str], tuple[str, set[str] | None]] = {
     ),
     ("AWS::ApiGatewayV2::Route", "AuthorizationType"): ("anyone may see a page", {"StorefrontRoute", "ConsoleRoute"}),
     ("AWS::ApiGatewayV2::Stage", "AccessLogSettings"): (
-        "the pages' function sees every request, and the mesh's door refuses some before a function",
+        "the pages' function sees every request, and the mesh's ingress refuses some before a function",
         {"StorefrontStage", "ConsoleStage"},
     ),
     ("AWS::DynamoDB::Table", "DeletionProtectionEnabled"): ("counts of a quarter of an hour", {"RateLimitsTable"}),

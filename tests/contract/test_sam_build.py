@@ -48,8 +48,8 @@ def test_sam_builds_what_the_local_cloud_runs(tmp_path: Path) -> None:
 
 
 def test_sam_packages_the_sidecar_of_a_shop_with_the_mesh(tmp_path: Path) -> None:
-    target = sam_build(tmp_path, "Door/MeshLayer", "--parameter-overrides", "Mesh=on")
-    layer = target / "Door" / "MeshLayer"
+    target = sam_build(tmp_path, "Ingress/MeshLayer", "--parameter-overrides", "Mesh=on")
+    layer = target / "Ingress" / "MeshLayer"
 
     ours = build.build_layer("MeshLayer", ROOT / "layers" / "mesh")
     assert contents(layer) == contents(ours)

@@ -271,7 +271,7 @@ def test_the_gateways_own_answers_are_problems_that_a_browser_may_read_and_nobod
         assert ("Retry-After" in headers) == (answer.get("StatusCode") in (429, 503)), name
 
 
-def test_every_api_keeps_the_door() -> None:
+def test_every_api_keeps_the_ingress() -> None:
     """Every API counts its clients' requests, and records what admins do where an admin's request can arrive."""
     shared = load_template("template.yaml")["Globals"]["Function"]["Environment"]["Variables"]
     assert {"RATE_LIMITS_TABLE", "RATE_LIMIT_PER_15_MINUTES", "AUDIT_TABLE", "ALLOWED_ORIGINS"} <= shared.keys()

@@ -30,7 +30,7 @@ from infra.demo.stage import Product, Stage, is_paid
 from infra.local import build
 from infra.local.cloud import REGION
 from infra.local.deploy import Deployment
-from infra.local.mesh import LocalDoor, Sidecars
+from infra.local.mesh import LocalIngress, Sidecars
 from infra.local.processes import is_free, wait_until
 from infra.local.stack import Stack
 from infra.local.up import LocalShop
@@ -61,17 +61,17 @@ _SHOWN = (
 
 @dataclass(frozen=True)
 class Meshed:
-    """The shop, its first admin, and its door."""
+    """The shop, its first admin, and its ingress."""
 
     stack: Stack
     shop: Shop
     admin: Session
-    door: LocalDoor
+    ingress: LocalIngress
     state: Path  # the file with which the operator's commands find it
 
     @property
     def host(self) -> str:
-        return f"{self.stack.outputs['MeshDoor']}.execute-api.localhost"
+        return f"{self.stack.outputs['MeshIngress']}.execute-api.localhost"
 
     def identity(self, service: str) -> Identity:
         """A stolen certificate and its key."""
@@ -96,7 +96,7 @@ class Meshed:
         return dict(request.headers.items())
 
     def call(self, identity: Identity | None, path: str, headers: Signed, folder: Path) -> int:
-        """Calls the door past any sidecar. Returns the status, or 0 if the connection was refused."""
+        """Calls the ingress past any sidecar. Returns the status, or 0 if the connection was refused."""
         trusted = self.identity("orders").authorities
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname = False
@@ -105,7 +105,7 @@ class Meshed:
             pem = folder / "client.pem"
             pem.write_text(identity.certificate + identity.key)
             context.load_cert_chain(pem)
-        connection = HTTPSConnection("127.0.0.1", self.door.port, context=context, timeout=30)
+        connection = HTTPSConnection("127.0.0.1", self.ingress.port, context=context, timeout=30)
         try:
             connection.request("POST", path, b'{"product_ids": []}', headers)
             return connection.getresponse().status
@@ -122,47 +122,47 @@ class Meshed:
         found = (json.loads(line) for text in texts for line in text.splitlines() if line.startswith("{"))
         return [line for line in found if line.get("message") == message]
 
-    def door_lines(self, message: str) -> list[dict[str, Any]]:
-        texts = self.door.child.log.read_text().splitlines(keepends=True)
+    def ingress_lines(self, message: str) -> list[dict[str, Any]]:
+        texts = self.ingress.child.log.read_text().splitlines(keepends=True)
         found = (json.loads(line) for line in texts if line.startswith("{") and line.endswith("\n"))
         return [line for line in found if line["message"] == message]
 
     def told(self, call: str, about: str) -> str:
-        """What the door's log says about the call, which `call` has named. Envoy writes it a moment later."""
+        """What the ingress's log says about the call, which `call` has named. Envoy writes it a moment later."""
 
         def look() -> list[dict[str, Any]]:
-            return [line for line in self.door_lines("door call") if line["correlation_id"] == call]
+            return [line for line in self.ingress_lines("ingress call") if line["correlation_id"] == call]
 
-        [line] = poll(look, bool, what="a line of the door's log", within=30)
+        [line] = poll(look, bool, what="a line of the ingress's log", within=30)
         return str(line[about])
 
 
 @pytest.fixture(scope="module")
 def meshed(running: LocalShop, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Meshed]:
-    door = LocalDoor(running.cloud)
+    ingress = LocalIngress(running.cloud)
     template = build.prepare(tmp_path_factory.mktemp("mesh"), mesh=True)
-    sidecars = replace(Sidecars.of(door.address, template), weights_fresh=1)
+    sidecars = replace(Sidecars.of(ingress.address, template), weights_fresh=1)
     chosen = {"Mesh": "on", "ShopUrl": "https://mesh.shop.test", "ConsoleUrl": "https://mesh-console.shop.test"}
     Deployment(running.cloud, NAME, running.functions_endpoint, running.code, sidecars=sidecars).deploy(
         template, chosen
     )
     stack = Stack.read(running.cloud, NAME)
     try:
-        door.start(stack)
+        ingress.start(stack)
         stack.register_local_urls(running.functions_endpoint)
         stack.verify_sender()
         stack.make_signing_keys()
         shop = Shop(stack.api_url())
         account = Account(f"{uuid.uuid4()}@example.com", "correct horse battery")
         shop.register(account.email, account.password, "Ada Admin")
-        state = stack.state(stack.api_url(), running.functions_endpoint, account, account, "", door.address)
+        state = stack.state(stack.api_url(), running.functions_endpoint, account, account, "", ingress.address)
         promote(state, account.email)
         path = tmp_path_factory.mktemp("state") / "state.json"
         target.save(state, path)
-        yield Meshed(stack, shop, shop.login(account.email, account.password), door, path)
+        yield Meshed(stack, shop, shop.login(account.email, account.password), ingress, path)
         shop.close()
     finally:
-        door.stop()
+        ingress.stop()
 
 
 @pytest.fixture(scope="module")
@@ -190,10 +190,10 @@ def test_an_order_is_confirmed_and_each_peer_call_of_it_has_a_certificate(meshed
     assert called == {("checkout", "orders", 200), ("products", "checkout", 200), ("shipping", "checkout", 200)}
 
     def through() -> set[str]:
-        return {line["caller"] for line in meshed.door_lines("door call") if line["correlation_id"] == asked}
+        return {line["caller"] for line in meshed.ingress_lines("ingress call") if line["correlation_id"] == asked}
 
     wanted = {"spiffe://mercato/orders", "spiffe://mercato/checkout"}  # documents asks later
-    poll(through, lambda found: wanted <= found, what="in the door's log", within=30)
+    poll(through, lambda found: wanted <= found, what="in the ingress's log", within=30)
 
 
 def test_the_storefront_s_pages_come_through_the_mesh(meshed: Meshed, order: Json) -> None:
@@ -224,20 +224,20 @@ def test_without_a_certificate_of_this_mesh_nobody_gets_in(meshed: Meshed, tmp_p
     key = ec.generate_private_key(ec.SECP256R1())
     authority = make_authority(key, datetime.now(UTC))
     leaf = issue(authority, key, "orders", "spiffe://mercato/orders", datetime.now(UTC))
-    known = len(meshed.door_lines("door connection"))
+    known = len(meshed.ingress_lines("ingress connection"))
     stolen = meshed.signed(meshed.keys("OrdersApi"), LOOKUP)
     for shown in (None, Identity.make(*leaf, "")):
         assert meshed.call(shown, LOOKUP, stolen, tmp_path) == 0
 
     def told() -> list[str]:
-        return [line["failure"] for line in meshed.door_lines("door connection")[known:] if line["failure"]]
+        return [line["failure"] for line in meshed.ingress_lines("ingress connection")[known:] if line["failure"]]
 
     failures = poll(told, lambda found: len(found) == 2, what="in the log", within=30)
     assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failures[0]
     assert "CERTIFICATE_VERIFY_FAILED" in failures[1]
 
 
-def test_a_call_that_the_policy_does_not_list_ends_at_the_door(meshed: Meshed, tmp_path: Path) -> None:
+def test_a_call_that_the_policy_does_not_list_ends_at_the_ingress(meshed: Meshed, tmp_path: Path) -> None:
     orders, keys = meshed.identity("orders"), meshed.keys("OrdersApi")
     for path in ("/products/live/api/products", "/users/live/api/users/login", "/products/stable/api/products/lookup"):
         headers = meshed.signed(keys, path)
@@ -245,14 +245,14 @@ def test_a_call_that_the_policy_does_not_list_ends_at_the_door(meshed: Meshed, t
         assert meshed.told(headers["X-Request-ID"], "why").startswith("rbac_access_denied")
 
 
-def test_nobody_comes_past_the_door(meshed: Meshed, order: Json) -> None:
-    """Orders' own keys, to the API behind the door and to the function's URL."""
+def test_nobody_comes_past_the_ingress(meshed: Meshed, order: Json) -> None:
+    """Orders' own keys, to the API behind the ingress and to the function's URL."""
     keys, cloud = meshed.keys("OrdersApi"), meshed.stack.cloud
     certificate = {"X-Forwarded-Client-Cert": 'Subject="CN=orders";URI=spiffe://mercato/orders', "X-Mesh-Proof": "x"}
     for headers in (meshed.signed(keys, LOOKUP), meshed.signed(keys, LOOKUP) | certificate):
         answer = httpx.post(f"{cloud.endpoint}{LOOKUP}", content=b'{"product_ids": []}', headers=headers, timeout=30)
         assert answer.status_code == 403
-    assert cloud.child.log.read_text().count(f"mesh call refused: POST {LOOKUP} came past the door") == 2
+    assert cloud.child.log.read_text().count(f"mesh call refused: POST {LOOKUP} came past the ingress") == 2
     url = cloud.endpoint + meshed.stack.function_url_paths()["products"] + "/api/products/lookup"
     direct = AWSRequest("POST", url, headers={"Content-Type": "application/json"}, data=b'{"product_ids": []}')
     SigV4Auth(keys, "lambda", REGION).add_auth(direct)
@@ -399,7 +399,7 @@ def test_a_bad_version_with_a_tenth_of_the_calls_is_seen_and_taken_back_and_no_o
     require_balance(meshed, stage, vase, flow, buyers)
 
 
-def test_a_door_that_is_closed_leaves_no_envoy(meshed: Meshed) -> None:
+def test_an_ingress_that_is_closed_leaves_no_envoy(meshed: Meshed) -> None:
     """The last test of this shop."""
-    meshed.door.stop()
-    assert wait_until(lambda: is_free(meshed.door.port), 10), "Envoy ends when the door's process has ended"
+    meshed.ingress.stop()
+    assert wait_until(lambda: is_free(meshed.ingress.port), 10), "Envoy ends when the ingress's process has ended"

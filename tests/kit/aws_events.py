@@ -112,12 +112,12 @@ def http_api_request(
     return event | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
-def door_request(
+def ingress_request(
     method: str,
     path: str,
     body: Any = None,
     *,
-    api: str = "door123456",
+    api: str = "ingress123456",
     service: str = "products",
     version: str = "live",
     certificate: str | None = "CN=orders",
@@ -125,7 +125,7 @@ def door_request(
     headers: Mapping[str, str] | None = None,
     query: str = "",
 ) -> Event:
-    """Returns the event of the mesh's door, an HTTP API (payload 2.0) with mutual TLS and IAM.
+    """Returns the event of the mesh's ingress, an HTTP API (payload 2.0) with mutual TLS and IAM.
 
     `certificate` is the subject of the client's certificate; None if it has shown none. `function` has signed the call;
     None if nobody has.

@@ -21,7 +21,7 @@ from mercato.errors import TransientError
 LIFE = timedelta(hours=24)  # of a leaf
 AUTHORITY_LIFE = timedelta(days=5 * 365)
 SKEW = timedelta(minutes=5)  # by which a verifier's clock may be behind
-DOOR = "door"  # the identity of the local door, which alone is a server
+INGRESS = "ingress"  # the identity of the local ingress, which alone is a server
 _MOST = 4096  # bytes that KMS hashes itself
 
 
@@ -104,7 +104,7 @@ def issue(
     """Returns a leaf and its new private key. The subject is the service's name alone, which callees compare."""
     own = ec.generate_private_key(ec.SECP256R1())
     identifier = authority.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    usage = ExtendedKeyUsageOID.SERVER_AUTH if service == DOOR else ExtendedKeyUsageOID.CLIENT_AUTH
+    usage = ExtendedKeyUsageOID.SERVER_AUTH if service == INGRESS else ExtendedKeyUsageOID.CLIENT_AUTH
     built = (
         _certificate(_name(service), authority.subject, own.public_key(), now, LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

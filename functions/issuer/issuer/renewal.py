@@ -1,8 +1,8 @@
 """MeshIssuer, every hour: renews the leaves that are six hours old, and changes the authority when its key is another.
 
 A change of the authority has three steps, each a run or more after the one before: the new authority joins the trust
-store; when the door knows it and callers have had the time to read it, leaves are issued by it; when all leaves of the
-old one have expired, the old one is removed.
+store; when the ingress knows it and callers have had the time to read it, leaves are issued by it; when all leaves of
+the old one have expired, the old one is removed.
 
 Safe when repeated, concurrent, or interrupted anywhere: the trust store and each secret are replaced on the condition
 that they are as they were read, and each run begins with what is stored. A caller whose renewal fails does not stop the
@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from issuer import stack
 from issuer.authority import LIFE, is_key_of, issue, issued_at, make_authority
 from issuer.identities import Identity, IdentitySecret, Stored
-from issuer.trust import Bundle, Door, TrustStore
+from issuer.trust import Bundle, Ingress, TrustStore
 from issuer.wiring import ports
 from mercato.clock import rfc3339, utc_now
 from mercato.dataclass import dataclass
@@ -49,7 +49,7 @@ class RenewalLate(TransientError):
 class Issuer:
     key: ec.EllipticCurvePrivateKey
     store: TrustStore
-    door: Door
+    ingress: Ingress
     trust_domain: str
 
     def renew(self, secrets: Mapping[str, IdentitySecret], now: datetime) -> dict[str, str]:
@@ -59,10 +59,10 @@ class Issuer:
         failed: list[str] = []
         is_known = False
         try:
-            is_known = self.door.trusts(bundle.version)
-        except TransientError as error:  # the leaves of an authority that the door knows are renewed nevertheless
-            failed.append("the door")
-            log.error("the door was not told of the trust store", extra={"reason": str(error)})
+            is_known = self.ingress.trusts(bundle.version)
+        except TransientError as error:  # the leaves of an authority that the ingress knows are renewed nevertheless
+            failed.append("the ingress")
+            log.error("the ingress was not told of the trust store", extra={"reason": str(error)})
         for service, secret in secrets.items():
             try:
                 stored = secret.load()
@@ -79,7 +79,7 @@ class Issuer:
         if failed:
             raise TransientError(f"not renewed, or not told: {', '.join(failed)}")
         if min(left, default=LIFE) <= LATE:
-            raise RenewalLate(f"a leaf ends in {min(left)}; is the door still not told of the authority?")
+            raise RenewalLate(f"a leaf ends in {min(left)}; is the ingress still not told of the authority?")
         return outcomes
 
     def report(self, secrets: Mapping[str, IdentitySecret]) -> dict[str, Any]:

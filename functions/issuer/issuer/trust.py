@@ -1,4 +1,4 @@
-"""The trust store: the authorities whose leaves the door admits, a PEM object in S3. The door is told of versions."""
+"""The trust store, a PEM object in S3: the authorities whose leaves the ingress admits. It is told of versions."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class TrustStore:
         return Bundle(authorities, answer["ETag"], answer.get("VersionId", ""))
 
 
-class Door:
+class Ingress:
     """The domain that demands client certificates. It reads the trust store only when it is told of a version."""
 
     def __init__(self, domain: str, uri: str) -> None:
@@ -82,9 +82,9 @@ class Door:
         self._uri = uri
 
     def trusts(self, version: str) -> bool:
-        """Whether the door uses this version of the trust store. If not, tells it to; a later run then finds it so.
+        """Whether the ingress uses this version of the trust store. If not, tells it to; a later run then finds it so.
 
-        A shop without a domain has none to tell: its door on this machine reads the store itself.
+        A shop without a domain has none to tell: its ingress on this machine reads the store itself.
         """
         if not self._domain:
             return True
@@ -94,16 +94,17 @@ class Door:
             known = found.get("MutualTlsAuthentication", {})
             if known.get("TruststoreVersion") == version:
                 for warning in known.get("TruststoreWarnings", []):
-                    log.warning("the door warns of its trust store", extra={"reason": warning})
+                    log.warning("the ingress warns of its trust store", extra={"reason": warning})
                 return all(one.get("DomainNameStatus") == "AVAILABLE" for one in found["DomainNameConfigurations"])
             client.update_domain_name(
                 DomainName=self._domain,
                 MutualTlsAuthentication={"TruststoreUri": self._uri, "TruststoreVersion": version},
             )
         except client.exceptions.NotFoundException:
-            log.info("there is no door yet", extra={"domain": self._domain})  # the stack makes it after the authority
+            # The stack makes the authority first.
+            log.info("there is no ingress yet", extra={"domain": self._domain})
             return False
         except (ClientError, BotoCoreError) as error:
             raise TransientError(f"telling {self._domain} of the trust store: {error}") from error
-        log.info("the door was told of the trust store", extra={"version": version})
+        log.info("the ingress was told of the trust store", extra={"version": version})
         return False

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings:
-    """`identities` is `<service>=<secret>,…`. `mesh_domain` is empty where the door is on this machine."""
+    """`identities` is `<service>=<secret>,…`. `mesh_domain` is empty where the ingress is on this machine."""
 
     authority_key_id: str
     trust_bucket: str
@@ -33,11 +33,11 @@ class Ports:
     def issuer(self) -> Issuer:
         from issuer.authority import KmsKey
         from issuer.renewal import Issuer
-        from issuer.trust import Door, TrustStore
+        from issuer.trust import Ingress, TrustStore
 
         store = TrustStore(self.settings.trust_bucket)
-        door = Door(self.settings.mesh_domain, store.uri)
-        return Issuer(KmsKey(self.settings.authority_key_id), store, door, self.settings.trust_domain)
+        ingress = Ingress(self.settings.mesh_domain, store.uri)
+        return Issuer(KmsKey(self.settings.authority_key_id), store, ingress, self.settings.trust_domain)
 
     @functools.cached_property
     def secrets(self) -> dict[str, IdentitySecret]:

@@ -29,7 +29,7 @@ def iam(everything: bool) -> None:
     """
     shop = target.load()
     deployed = Deployed(shop)
-    report = compare(deployed.granted(), deployed.used(), explanations(has_mesh=bool(shop.mesh_door)))
+    report = compare(deployed.granted(), deployed.used(), explanations(has_mesh=bool(shop.mesh_ingress)))
     tell(Console(highlight=False), report, everything=everything)
     sys.exit(0 if report.is_fine else 1)
 

@@ -77,12 +77,12 @@ class Envoy:
             "certificate_chain": {"inline_string": identity["certificate"]},
             "private_key": {"inline_string": identity["key"]},
         }
-        if self._settings.door_id:
+        if self._settings.ingress_id:
             authorities: Json = {"inline_string": identity["authorities"]}
-            name = {"san_type": "URI", "matcher": {"exact": self._settings.door_id}}
+            name = {"san_type": "URI", "matcher": {"exact": self._settings.ingress_id}}
         else:
             authorities = {"filename": public_authorities()}
-            name = {"san_type": "DNS", "matcher": {"exact": self._settings.door.host}}
+            name = {"san_type": "DNS", "matcher": {"exact": self._settings.ingress.host}}
         trust = {"trusted_ca": authorities, "match_typed_subject_alt_names": [name]}
         self._put("trust", {"resources": [{"@type": _SDS, "name": "trust", "validation_context": trust}]})
         self._put("identity", {"resources": [{"@type": _SDS, "name": "identity", "tls_certificate": own}]})
@@ -120,7 +120,7 @@ class Envoy:
         files = {"ROUTES": "routes", "IDENTITY_FILE": "identity", "TRUST_FILE": "trust"}
         found = {name: str(self._files / f"{file}.json") for name, file in files.items()}
         for name, endpoint in (
-            ("DOOR", settings.door),
+            ("INGRESS", settings.ingress),
             ("SECRETS", settings.secrets),
             ("DISCOVERY", settings.discovery),
         ):
@@ -136,7 +136,7 @@ class Envoy:
             "ADMIN": str(settings.admin_socket),
             "IDENTITY": settings.identity,
             "REGION": settings.region,
-            "DOOR_SNI": settings.door.host.partition(":")[0],
+            "INGRESS_SNI": settings.ingress.host.partition(":")[0],
             "PUBLIC_AUTHORITIES": public_authorities(),
         }
 

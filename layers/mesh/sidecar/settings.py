@@ -33,8 +33,8 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Settings:
-    """`door_id` is the URI that the door's certificate has if the mesh's own authority has issued it, as on the local
-    cloud; if it is empty, the certificate is a public one for the door's host name.
+    """`ingress_id` is the URI that the ingress's certificate has if the mesh's own authority has issued it, as on the
+    local cloud; if it is empty, the certificate is a public one for the ingress's host name.
     """
 
     identity: str
@@ -43,8 +43,8 @@ class Settings:
     namespace: str
     environment: str
     region: str
-    door: Endpoint
-    door_id: str
+    ingress: Endpoint
+    ingress_id: str
     secrets: Endpoint
     discovery: Endpoint
     product: Path
@@ -67,16 +67,16 @@ class Settings:
     @classmethod
     def read(cls, given: Mapping[str, str], home: Path) -> Settings:
         """`home` is the layer's folder, /opt on Lambda. Raises NotConfigured."""
-        needed = ("MESH_IDENTITY", "MESH_SECRET_ID", "MESH_SOCKET", "MESH_DOOR_HOST", "NAMESPACE", "AWS_REGION")
+        needed = ("MESH_IDENTITY", "MESH_SECRET_ID", "MESH_SOCKET", "MESH_INGRESS_HOST", "NAMESPACE", "AWS_REGION")
         if missing := [name for name in needed if not given.get(name)]:
             raise NotConfigured(f"not set: {', '.join(missing)}")
         fresh = given.get("MESH_WEIGHTS_FRESH") or str(WEIGHTS_FRESH)
         if not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,3})?", fresh):
             raise NotConfigured(f"MESH_WEIGHTS_FRESH is no number of seconds: {fresh}")
-        region, host = given["AWS_REGION"], given["MESH_DOOR_HOST"]
+        region, host = given["AWS_REGION"], given["MESH_INGRESS_HOST"]
         emulator = given.get("AWS_ENDPOINT_URL", "")
         domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        at = Endpoint.of(f"https://{given.get('MESH_DOOR_ADDRESS') or host}")
+        at = Endpoint.of(f"https://{given.get('MESH_INGRESS_ADDRESS') or host}")
         return cls(
             identity=given["MESH_IDENTITY"],
             secret_id=given["MESH_SECRET_ID"],
@@ -84,8 +84,8 @@ class Settings:
             namespace=given["NAMESPACE"],
             environment=given.get("MESH_ENVIRONMENT", "prod"),
             region=region,
-            door=Endpoint(host, at.address, at.port, has_tls=True),
-            door_id=given.get("MESH_DOOR_ID", ""),
+            ingress=Endpoint(host, at.address, at.port, has_tls=True),
+            ingress_id=given.get("MESH_INGRESS_ID", ""),
             secrets=Endpoint.of(emulator or f"https://secretsmanager.{region}.{domain}"),
             discovery=Endpoint.of(emulator or f"https://data-servicediscovery.{region}.{domain}"),
             product=home / "mesh" / f"{given['MESH_IDENTITY']}.json",

@@ -35,14 +35,14 @@ def shop(monkeypatch: pytest.MonkeyPatch) -> Target:
 
 @pytest.fixture
 def domain(shop: Target) -> dict[str, Any]:
-    """The door's, among those of the account."""
+    """The ingress's, among those of the account."""
     api_gateway = client(shop, "apigatewayv2")
     for found in api_gateway.get_domain_names()["Items"]:
         mappings = api_gateway.get_api_mappings(DomainName=found["DomainName"])["Items"]
-        if shop.outputs["MeshDoor"] in [one["ApiId"] for one in mappings]:
+        if shop.outputs["MeshIngress"] in [one["ApiId"] for one in mappings]:
             about: dict[str, Any] = found
             return about
-    pytest.fail(f"no domain leads to the door {shop.outputs['MeshDoor']}")
+    pytest.fail(f"no domain leads to the ingress {shop.outputs['MeshIngress']}")
 
 
 def run(*words: str) -> str:
@@ -58,7 +58,7 @@ def test_the_trust_store_took_the_authority(domain: dict[str, Any]) -> None:
 
 
 def test_the_api_s_own_name_is_no_way_around(shop: Target) -> None:
-    assert client(shop, "apigatewayv2").get_api(ApiId=shop.outputs["MeshDoor"])["DisableExecuteApiEndpoint"] is True
+    assert client(shop, "apigatewayv2").get_api(ApiId=shop.outputs["MeshIngress"])["DisableExecuteApiEndpoint"] is True
 
 
 def ask_without_certificate(name: str) -> bytes:
@@ -74,13 +74,13 @@ def ask_without_certificate(name: str) -> bytes:
     return answer
 
 
-def test_without_a_certificate_the_door_ends_the_connection(domain: dict[str, Any]) -> None:
+def test_without_a_certificate_the_ingress_ends_the_connection(domain: dict[str, Any]) -> None:
     with pytest.raises((ssl.SSLError, ConnectionError)):
         ask_without_certificate(domain["DomainName"])
 
 
 def test_certificates_and_instances_are_well(shop: Target) -> None:
-    assert "The door is the API" in run("mesh", "status")
+    assert "The ingress is the API" in run("mesh", "status")
 
 
 def test_the_same_weights_again_change_nothing(shop: Target) -> None:

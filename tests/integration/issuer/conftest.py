@@ -58,7 +58,7 @@ class Authorities:
 
     @property
     def told(self) -> str:
-        """The version of the trust store that the door uses."""
+        """The version of the trust store that the ingress uses."""
         found = aws.client("apigatewayv2").get_domain_name(DomainName=DOMAIN)
         return str(found["MutualTlsAuthentication"].get("TruststoreVersion", ""))
 

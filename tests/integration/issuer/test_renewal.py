@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from issuer import renewal
-from issuer.authority import DOOR, KmsKey, issue, make_authority
+from issuer.authority import INGRESS, KmsKey, issue, make_authority
 from issuer.identities import Identity
 from issuer.trust import TrustStore
 from mercato import aws
@@ -115,43 +115,43 @@ def test_a_leaf_of_a_removed_authority_is_refused(authorities: Authorities) -> N
         verifier.verify(old, [])
 
 
-def test_a_new_authority_signs_only_when_the_door_knows_it(authorities: Authorities) -> None:
+def test_a_new_authority_signs_only_when_the_ingress_knows_it(authorities: Authorities) -> None:
     authorities.run()
     before = authorities.leaves()
     authorities.use_key(make_key())
     mend = break_calls(lambda model: model.name == "GetDomainName")
     for _ in range(5):
         authorities.wait(hours=1)
-        with pytest.raises(TransientError, match="not told: the door"):
+        with pytest.raises(TransientError, match="not told: the ingress"):
             authorities.run()
     assert authorities.leaves() == before
     mend()
     authorities.run()
     assert authorities.told == authorities.version, "a failed publication is repeated by the next run"
-    assert authorities.leaves() == before, "the door was told only now"
+    assert authorities.leaves() == before, "the ingress was told only now"
     authorities.wait(hours=1)
     authorities.run()
     assert authorities.leaves() != before
     authorities.check()
 
 
-def test_while_the_door_cannot_be_asked_leaves_are_renewed(authorities: Authorities) -> None:
+def test_while_the_ingress_cannot_be_asked_leaves_are_renewed(authorities: Authorities) -> None:
     authorities.run()
     before = authorities.leaves()
     authorities.wait(hours=6)
     break_calls(lambda model: model.name == "GetDomainName")
-    with pytest.raises(TransientError, match="not told: the door"):
+    with pytest.raises(TransientError, match="not told: the ingress"):
         authorities.run()
     assert set(authorities.leaves()).isdisjoint(before)
     authorities.check()
 
 
-def test_a_door_that_never_takes_the_new_authority_is_told_before_the_leaves_end(
+def test_an_ingress_that_never_takes_the_new_authority_is_told_before_the_leaves_end(
     authorities: Authorities, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authorities.run()
     authorities.use_key(make_key())
-    monkeypatch.setattr("issuer.trust.Door.trusts", lambda *_: False)
+    monkeypatch.setattr("issuer.trust.Ingress.trusts", lambda *_: False)
     for _ in range(11):
         authorities.wait(hours=1)
         authorities.run()
@@ -307,11 +307,11 @@ def test_python_s_tls_accepts_the_leaves_of_both_sides(authorities: Authorities,
     authority = make_authority(key, now)
     pem = authority.public_bytes(Encoding.PEM).decode()
     sides = {}
-    for name in ("orders", DOOR):
+    for name in ("orders", INGRESS):
         made = Identity.make(*issue(authority, key, name, f"spiffe://mercato/{name}", now), pem)
         path = tmp_path / f"{name}.pem"
         path.write_text(made.certificate + made.key)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if name == DOOR else ssl.PROTOCOL_TLS_CLIENT)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if name == INGRESS else ssl.PROTOCOL_TLS_CLIENT)
         context.load_cert_chain(path)
         context.load_verify_locations(cadata=pem)
         context.verify_mode = ssl.CERT_REQUIRED
@@ -319,7 +319,7 @@ def test_python_s_tls_accepts_the_leaves_of_both_sides(authorities: Authorities,
         context.verify_flags |= ssl.VERIFY_X509_STRICT
         sides[name] = context
     to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server = sides[DOOR].wrap_bio(to_server, to_client, server_side=True)
+    server = sides[INGRESS].wrap_bio(to_server, to_client, server_side=True)
     client = sides["orders"].wrap_bio(to_client, to_server)
     for _ in range(4):
         for side in (client, server):

@@ -71,8 +71,8 @@ def stack() -> Iterator[CloudFormation]:
         server.server_close()
 
 
-def test_the_stack_s_first_identities_need_no_door(authorities: Authorities, stack: CloudFormation) -> None:
-    """API Gateway makes the door's domain only if there is a trust store."""
+def test_the_stack_s_first_identities_need_no_ingress(authorities: Authorities, stack: CloudFormation) -> None:
+    """API Gateway makes the ingress's domain only if there is a trust store."""
     aws.client("apigatewayv2").delete_domain_name(DomainName=DOMAIN)
     stack.ask("Create")
     authorities.check()

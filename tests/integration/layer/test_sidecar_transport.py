@@ -160,6 +160,6 @@ def test_the_function_s_environment_chooses_the_way(
         assert [seen.headers["host"] for seen in sidecar.seen] == ["products"]
         with pytest.raises(PeerNotCalled, match="api"):
             peers.peer(peers.PUBLIC_API).get("/api/orders")  # looked up in a registry without it
-        assert len(sidecar.seen) == 1, "the public API is behind no door of the mesh"
+        assert len(sidecar.seen) == 1, "the public API is behind no ingress of the mesh"
     finally:
         peers.reset()

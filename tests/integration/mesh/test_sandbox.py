@@ -26,7 +26,7 @@ from infra.local.processes import free_port
 from infra.mesh import envoy
 from infra.paths import ROOT
 from sidecar.settings import NotConfigured, Settings
-from tests.integration.mesh.conftest import BINARY, DOOR_ID, Mesh, connects, wait_for
+from tests.integration.mesh.conftest import BINARY, INGRESS_ID, Mesh, connects, wait_for
 
 EMULATOR = Path(samcli.__file__).parent / "local" / "rapid" / "aws-lambda-rie-x86_64"
 # A function that calls a peer by its sidecar, and tells the status.
@@ -72,9 +72,9 @@ def environment(mesh: Mesh, run: Path) -> dict[str, str]:
         "MESH_IDENTITY": "orders",
         "MESH_SECRET_ID": "orders-identity",
         "MESH_SOCKET": str(run / "out.sock"),
-        "MESH_DOOR_HOST": "mesh.shop.example",
-        "MESH_DOOR_ADDRESS": f"127.0.0.1:{mesh.gate.port}",
-        "MESH_DOOR_ID": DOOR_ID,
+        "MESH_INGRESS_HOST": "mesh.shop.example",
+        "MESH_INGRESS_ADDRESS": f"127.0.0.1:{mesh.ingress.port}",
+        "MESH_INGRESS_ID": INGRESS_ID,
         "MESH_ENVIRONMENT": "local",
         "METRICS_NAMESPACE": "Mercato/shop",
         "NAMESPACE": "shop",
@@ -199,8 +199,8 @@ def test_a_frozen_sandbox_reads_nothing_and_goes_on(mesh: Mesh, sandbox: Sandbox
         frozen = below(sandbox.process.pid)[1:]
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
-        mesh.gate.stop()  # the door drops its connections meanwhile
-        mesh.gate.start()
+        mesh.ingress.stop()  # the ingress drops its connections meanwhile
+        mesh.ingress.start()
         time.sleep(0.5)  # the length of the freeze
         assert mesh.cloud.asked.total() == asked
         for pid in frozen:
@@ -334,7 +334,7 @@ def test_two_sandboxes_of_one_machine_do_not_meet(mesh: Mesh, tmp_path: Path) ->
         wait_for(lambda: not envoys(runs[1]), "an Envoy is left")
 
 
-@pytest.mark.parametrize("missing", ["MESH_IDENTITY", "MESH_SECRET_ID", "MESH_DOOR_HOST", "NAMESPACE"])
+@pytest.mark.parametrize("missing", ["MESH_IDENTITY", "MESH_SECRET_ID", "MESH_INGRESS_HOST", "NAMESPACE"])
 def test_a_missing_setting_ends_the_extension_and_is_told(mesh: Mesh, tmp_path: Path, missing: str) -> None:
     opt, given = layer(tmp_path / "layer", mesh), environment(mesh, tmp_path / "run")
     del given[missing]

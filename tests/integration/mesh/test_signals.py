@@ -119,9 +119,9 @@ def test_a_pinned_call_counts_for_its_version(orders: Caller) -> None:
     assert [(line["version"], line["MeshCalls"]) for line in told.after_a_minute()] == [("canary", 1)]
 
 
-def test_a_door_that_is_away_is_an_error_of_the_edge(mesh: Mesh, orders: Caller) -> None:
+def test_an_ingress_that_is_away_is_an_error_of_the_edge(mesh: Mesh, orders: Caller) -> None:
     told = Told(orders)
-    mesh.gate.stop()
+    mesh.ingress.stop()
     assert orders.look_up().status == 503
     [line] = told.after_a_minute()
     assert (line["MeshCalls"], line["MeshErrors"]) == (1, 1)

@@ -192,11 +192,11 @@ def test_an_answer_of_5xx_is_not_repeated_by_the_sidecar(mesh: Mesh, orders: Cal
 
 
 class Wire:
-    """Carries connections to the door. `breaks` is how many of the next ones end before a byte is on them."""
+    """Carries connections to the ingress. `breaks` is how many of the next ones end before a byte is on them."""
 
-    def __init__(self, door: int) -> None:
+    def __init__(self, ingress: int) -> None:
         self.breaks = 0
-        self._door = door
+        self._ingress = ingress
         self._open: list[socket.socket] = []
         self._front = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._front.getsockname()[1]
@@ -220,9 +220,9 @@ class Wire:
                     self.breaks -= 1
                     caller.close()
                     continue
-                door = socket.create_connection(("127.0.0.1", self._door))
-                self._open += [caller, door]
-                for ends in ((caller, door), (door, caller)):
+                ingress = socket.create_connection(("127.0.0.1", self._ingress))
+                self._open += [caller, ingress]
+                for ends in ((caller, ingress), (ingress, caller)):
                     threading.Thread(target=carry, args=ends, daemon=True).start()
 
 
@@ -233,9 +233,9 @@ def carry(source: socket.socket, sink: socket.socket) -> None:
 
 
 def test_a_resend_asks_for_the_same_path(mesh: Mesh) -> None:
-    with contextlib.closing(Wire(mesh.gate.port)) as wire:
+    with contextlib.closing(Wire(mesh.ingress.port)) as wire:
         mesh.give("orders")
-        orders = mesh.start("orders", door=Endpoint("mesh.shop.example", "127.0.0.1", wire.port, has_tls=True))
+        orders = mesh.start("orders", ingress=Endpoint("mesh.shop.example", "127.0.0.1", wire.port, has_tls=True))
         settled(mesh, orders)
         sent_again = orders.counters().get("cluster.products.live.upstream_rq_retry", 0)
         wire.breaks = 1
@@ -248,12 +248,12 @@ def test_a_resend_asks_for_the_same_path(mesh: Mesh) -> None:
     assert (seen.version, seen.path) == ("live", "/api/products/lookup")
 
 
-def test_calls_over_a_restart_of_the_door_fail_for_that_time_only(mesh: Mesh, orders: Caller) -> None:
+def test_calls_over_a_restart_of_the_ingress_fail_for_that_time_only(mesh: Mesh, orders: Caller) -> None:
     for _ in range(5):
-        mesh.gate.stop()
+        mesh.ingress.stop()
         assert orders.look_up().status == 503
-        mesh.gate.start()
-        wait_for(lambda: orders.look_up().status == 200, "the door is back", 5)
+        mesh.ingress.start()
+        wait_for(lambda: orders.look_up().status == 200, "the ingress is back", 5)
 
 
 def test_a_broken_file_is_kept_out(mesh: Mesh, orders: Caller) -> None:

@@ -182,8 +182,10 @@ def test_without_a_mesh_no_weight_is_set(registry: Cloud, monkeypatch: pytest.Mo
     assert registry.asked["RegisterInstance"] == 0
 
 
-def test_the_status_tells_certificates_shares_health_and_door(registry: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
-    use(registry, monkeypatch, MeshDoor="door123456")
+def test_the_status_tells_certificates_shares_health_and_ingress(
+    registry: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use(registry, monkeypatch, MeshIngress="ingress123456")
     for service in policy.read().services.keys() - {"products"}:
         registry.instances[service] = [{"weight": "1"}]
     registry.weigh("products", live=75, canary=25)
@@ -193,7 +195,7 @@ def test_the_status_tells_certificates_shares_health_and_door(registry: Cloud, m
     assert "orders CN=authority 2 h 2026-11-30 09:00 UTC" in lines
     assert "products live products-1 75 75% healthy" in lines
     assert "canary products-2 25 25% healthy" in lines
-    assert lines[-1] == "The door is the API door123456"
+    assert lines[-1] == "The ingress is the API ingress123456"
 
     registry.ill = {"products-2"}
     done = run("status")

@@ -1,4 +1,4 @@
-"""The whole way of a call: the service's client, its sidecar, the door, and the callee's admission. Each refusal is
+"""The whole way of a call: the service's client, its sidecar, the ingress, and the callee's admission. Each refusal is
 made by the part that should make it.
 """
 
@@ -26,9 +26,9 @@ from mercato.peers.sidecar import Sidecar
 from mercato.telemetry import correlation
 from tests.integration.mesh.conftest import Caller, Mesh, Seen, made_mesh, wait_for
 from tests.integration.mesh.test_identity import raw_call
-from tests.kit.aws_events import door_request
+from tests.kit.aws_events import ingress_request
 
-PROOF = "proof-of-the-door"
+PROOF = "proof-of-the-ingress"
 # Whose keys these are. The emulator and AWS find that out by the signature.
 SESSIONS = {"ASIAORDERS": "shop-orders-api", "ASIACARTS": "shop-carts-api", "ASIAPRODUCTS": "shop-products-api"}
 
@@ -52,7 +52,7 @@ def through_api_gateway(one: Seen) -> tuple[int, Any]:
     subject = re.search(r'Subject="([^"]*)"', one.headers.get("x-forwarded-client-cert", ""))
     key = re.search(r"Credential=(\w+)/", one.headers.get("authorization", ""))
     path = urlsplit(one.path)
-    event = door_request(
+    event = ingress_request(
         one.method,
         path.path,
         one.body.decode(),
@@ -72,7 +72,7 @@ def shop(
     credentials: None, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Mesh]:
     """With the shop's own policy."""
-    monkeypatch.setenv("MESH_DOOR", "shop/door123456")
+    monkeypatch.setenv("MESH_INGRESS", "shop/ingress123456")
     with made_mesh(tmp_path_factory.mktemp("m"), policy.PATH.read_text()) as found:
         found.cloud.serves = through_api_gateway
         yield found
@@ -114,8 +114,8 @@ def test_a_certificate_with_the_keys_of_another_is_refused_by_the_callee(
     assert len(shop.cloud.seen) == 1, "a refusal is not repeated"
 
 
-def test_keys_past_the_door_are_refused(shop: Mesh) -> None:
-    """Orders' keys and forged headers, straight to the API behind the door."""
+def test_keys_past_the_ingress_are_refused(shop: Mesh) -> None:
+    """Orders' keys and forged headers, straight to the API behind the ingress."""
     forged = {
         "authorization": "AWS4-HMAC-SHA256 Credential=ASIAORDERS/20261129/eu-west-1/execute-api/aws4_request",
         "x-forwarded-client-cert": 'URI=spiffe://mercato/orders;Subject="CN=orders"',
@@ -147,7 +147,7 @@ def test_no_identity_is_an_unavailable_peer(shop: Mesh, monkeypatch: pytest.Monk
     assert shop.cloud.seen == []
 
 
-def test_the_door_s_word_about_the_certificate_replaces_the_caller_s(
+def test_the_ingress_s_word_about_the_certificate_replaces_the_caller_s(
     shop: Mesh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caller = started(shop, "carts", monkeypatch, keys="ASIAORDERS")

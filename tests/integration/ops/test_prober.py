@@ -77,7 +77,7 @@ def last_probes(desk: Desk) -> dict[str, dict[str, Any]]:
     return {one["instance_id"]: one | one["last_probe"] for service in page["items"] for one in service["instances"]}
 
 
-def test_each_instance_is_asked_at_its_door_signed_and_under_one_request_id(
+def test_each_instance_is_asked_at_its_ingress_signed_and_under_one_request_id(
     registry: Registry, orders: Peer, users: Peer
 ) -> None:
     assert run() == {"healthy": 2, "unhealthy": 0}

@@ -200,7 +200,7 @@ def test_a_rotated_secret_is_picked_up_after_five_minutes(booked: Any, noon: dat
     assert booked.webhook("delivered")[0] == 401
 
 
-def test_a_secret_that_cannot_be_read_is_a_503_and_not_an_open_door(booked: Any) -> None:
+def test_a_secret_that_cannot_be_read_is_a_503_and_not_an_open_ingress(booked: Any) -> None:
     boto3.client("secretsmanager", "us-east-1").delete_secret(
         SecretId="carrier-secret", ForceDeleteWithoutRecovery=True
     )

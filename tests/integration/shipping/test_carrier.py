@@ -22,7 +22,7 @@ def booked(service: Any) -> Any:
     return service
 
 
-def test_a_parcel_is_brought_to_its_door_step_by_step(booked: Any) -> None:
+def test_a_parcel_is_brought_to_its_ingress_step_by_step(booked: Any) -> None:
     statuses = []
     while records := booked.waiting():
         assert booked.carry(*records) == []

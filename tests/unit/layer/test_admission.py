@@ -1,4 +1,4 @@
-"""What a service admits through the mesh's door, and what it refuses."""
+"""What a service admits through the mesh's ingress, and what it refuses."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mercato.http.auth import Caller, Role, caller_of
 from mercato.http.mesh_calls import CALLS, IDENTITIES
 from mercato.telemetry import correlation
 from tests.kit import aws_events
-from tests.kit.aws_events import Event, door_request
+from tests.kit.aws_events import Event, ingress_request
 
 ARN = "arn:aws:sts::123456789012:assumed-role/shop-orders-api-role/shop-orders-api"
 LOOKUP = ("POST", "/api/products/lookup")
@@ -40,7 +40,7 @@ def add_product() -> dict[str, str]:
 
 @pytest.fixture
 def mesh(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MESH_DOOR", "shop/door123456")
+    monkeypatch.setenv("MESH_INGRESS", "shop/ingress123456")
 
 
 def answer(event: Event, app: App = products) -> tuple[int, dict[str, Any]]:
@@ -50,15 +50,15 @@ def answer(event: Event, app: App = products) -> tuple[int, dict[str, Any]]:
 
 @pytest.mark.usefixtures("mesh")
 def test_a_listed_call_with_both_proofs_is_admitted() -> None:
-    event = door_request(*LOOKUP, headers={"X-User-Id": "user-1"})
+    event = ingress_request(*LOOKUP, headers={"X-User-Id": "user-1"})
     assert caller_of(event) == Caller(Role.PEER, "user-1", ARN, "orders")
     assert answer(event) == (200, {"peer": "orders", "user_id": "user-1"})
 
 
 @pytest.mark.usefixtures("mesh")
-def test_the_path_is_the_one_behind_the_door_and_is_decoded_once() -> None:
+def test_the_path_is_the_one_behind_the_ingress_and_is_decoded_once() -> None:
     about: dict[str, Any] = {"certificate": "CN=storefront", "function": "shop-storefront-pages", "version": "canary"}
-    event = door_request("GET", "/api/products/50%25 café", **about)  # an HTTP API decodes all but the percent sign
+    event = ingress_request("GET", "/api/products/50%25 café", **about)  # an HTTP API decodes all but the percent sign
     assert answer(event) == (200, {"id": "50% café", "version": ""})
 
 
@@ -88,7 +88,7 @@ def test_a_missing_or_foreign_proof_is_refused_and_told(
         "X-Amzn-Mtls-Clientcert-Subject": "CN=orders",
     }
     with caplog.at_level(logging.WARNING):
-        status, problem = answer(door_request(*LOOKUP, headers=headers, **about))
+        status, problem = answer(ingress_request(*LOOKUP, headers=headers, **about))
     assert (status, problem["type"]) == (403, "urn:mercato:problem:forbidden")
     assert said in problem["detail"]
     [line] = [record for record in caplog.records if record.message == "mesh call refused"]
@@ -112,14 +112,14 @@ def test_a_missing_or_foreign_proof_is_refused_and_told(
     ],
 )
 def test_only_a_function_s_own_session_in_this_account_proves_a_service(arn: str) -> None:
-    event = door_request(*LOOKUP)
+    event = ingress_request(*LOOKUP)
     event["requestContext"]["authorizer"]["iam"]["userArn"] = arn
     with pytest.raises(Forbidden, match="not signed by a function"):
         caller_of(event)
 
 
 @pytest.mark.usefixtures("mesh")
-def test_signed_calls_past_the_door_are_refused(caplog: pytest.LogCaptureFixture) -> None:
+def test_signed_calls_past_the_ingress_are_refused(caplog: pytest.LogCaptureFixture) -> None:
     """Orders' keys at the function URL, with all that a header can say."""
     headers = {"X-Forwarded-Client-Cert": "URI=spiffe://mercato/orders"}
     with caplog.at_level(logging.WARNING):
@@ -128,11 +128,11 @@ def test_signed_calls_past_the_door_are_refused(caplog: pytest.LogCaptureFixture
     assert [record.message for record in caplog.records].count("mesh call refused") == 1
 
 
-@pytest.mark.parametrize("door", ["shop/door123456", ""])
+@pytest.mark.parametrize("ingress", ["shop/ingress123456", ""])
 @pytest.mark.parametrize("api", ["other12345", "", None])
-def test_another_api_is_no_door(monkeypatch: pytest.MonkeyPatch, door: str, api: str | None) -> None:
-    monkeypatch.setenv("MESH_DOOR", door)
-    event = door_request("POST", "/api/products/lookup")
+def test_another_api_is_no_ingress(monkeypatch: pytest.MonkeyPatch, ingress: str, api: str | None) -> None:
+    monkeypatch.setenv("MESH_INGRESS", ingress)
+    event = ingress_request("POST", "/api/products/lookup")
     event["requestContext"]["apiId"] = api
     assert caller_of(event).role is Role.PUBLIC
     assert answer(event)[0] == 404, "its path keeps the prefix"
@@ -165,7 +165,7 @@ def test_a_service_admits_a_call_if_and_only_if_the_policy_lists_it(service: str
         for path in paths:
             for method in (*policy.METHODS, "HEAD", "OPTIONS"):
                 asked = path.replace("{", "").replace("}", "")
-                event = door_request(
+                event = ingress_request(
                     method, asked, service=service, certificate=f"CN={identity}", function=f"shop-{function}"
                 )
                 is_listed = rules.allows(identity, service, method, asked)
@@ -178,12 +178,12 @@ def test_a_service_admits_a_call_if_and_only_if_the_policy_lists_it(service: str
 )
 def test_a_path_that_only_iam_s_asterisk_would_match_is_refused(path: str) -> None:
     about: dict[str, Any] = {"certificate": "CN=storefront", "function": "shop-storefront-pages"}
-    assert answer(door_request("GET", path, **about))[0] == 403
+    assert answer(ingress_request("GET", path, **about))[0] == 403
 
 
 def peer_call(version: str) -> Event:
     about: dict[str, Any] = {"certificate": "CN=storefront", "function": "shop-storefront-pages"}
-    return door_request("GET", "/api/products/p-1", headers={"X-Mesh-Version": version}, **about)
+    return ingress_request("GET", "/api/products/p-1", headers={"X-Mesh-Version": version}, **about)
 
 
 @pytest.mark.usefixtures("mesh")

@@ -23,7 +23,7 @@ from infra.local.emulator import (
     of_the_single_action,
     replacing,
     taking_whole_answers,
-    through_the_door,
+    through_the_ingress,
 )
 from tests.kit import aws_events
 
@@ -163,7 +163,7 @@ def test_an_alias_leads_to_the_versions_beside_by_their_shares() -> None:
 
 
 @pytest.fixture
-def door(monkeypatch: pytest.MonkeyPatch) -> str:
+def ingress(monkeypatch: pytest.MonkeyPatch) -> str:
     """The id of an API whose own endpoint is disabled; `open` is one whose is not."""
     monkeypatch.setattr(apigateway, "_apis", type(apigateway._apis)())
     apigateway._apis["0d000d0d"] = {"disableExecuteApiEndpoint": True}
@@ -176,19 +176,19 @@ def asked(path: str, host: str = "localhost:4566", **headers: str) -> int:
         return 200, {}, b""
 
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    status: int = asyncio.run(through_the_door(execute, "proof")(host, path, "GET", sent, b"", {}))[0]
+    status: int = asyncio.run(through_the_ingress(execute, "proof")(host, path, "GET", sent, b"", {}))[0]
     return status
 
 
-def test_an_api_without_an_endpoint_is_reached_through_the_door_alone(
-    door: str, caplog: pytest.LogCaptureFixture
+def test_an_api_without_an_endpoint_is_reached_through_the_ingress_alone(
+    ingress: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    host = f"{door}.execute-api.localhost"
+    host = f"{ingress}.execute-api.localhost"
     assert asked("/orders/live/health", host, x_mesh_proof="proof") == 200
     for way in (
         {"path": "/orders/live/health", "host": host},
-        {"path": f"/_aws/execute-api/{door}/$default/orders/live/health"},
-        {"path": f"/restapis/{door}/$default/_user_request_/orders/live/health"},
+        {"path": f"/_aws/execute-api/{ingress}/$default/orders/live/health"},
+        {"path": f"/restapis/{ingress}/$default/_user_request_/orders/live/health"},
     ):
         for forged in ({}, {"x_mesh_proof": "guessed"}, {"x_forwarded_client_cert": 'Subject="CN=orders"'}):
             caplog.clear()
@@ -197,27 +197,27 @@ def test_an_api_without_an_endpoint_is_reached_through_the_door_alone(
             assert "mesh call refused" in caplog.text
 
 
-def test_other_apis_are_as_before(door: str) -> None:
+def test_other_apis_are_as_before(ingress: str) -> None:
     assert asked("/_aws/execute-api/0e000e0e/$default/") == 200
     assert asked("/2015-03-31/functions") == 200
 
 
 def seen_by_the_function(**headers: str) -> dict[str, Any]:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
-    event = aws_events.door_request("GET", "/health", certificate=None, headers=sent)
+    event = aws_events.ingress_request("GET", "/health", certificate=None, headers=sent)
     found: dict[str, Any] = certified(lambda _, event: event, "proof")({}, event)
     return found
 
 
-def test_the_function_gets_the_certificate_that_the_door_has_seen() -> None:
-    stated = 'By=spiffe://mercato/door;Hash=ab;Subject="CN=orders";URI=spiffe://mercato/orders'
+def test_the_function_gets_the_certificate_that_the_ingress_has_seen() -> None:
+    stated = 'By=spiffe://mercato/ingress;Hash=ab;Subject="CN=orders";URI=spiffe://mercato/orders'
     event = seen_by_the_function(x_mesh_proof="proof", x_forwarded_client_cert=stated)
     assert event["requestContext"]["authentication"] == {"clientCert": {"subjectDN": "CN=orders"}}
     assert event["requestContext"]["routeKey"] == "ANY /products/live/{proxy+}"
     assert not [name for name in event["headers"] if name.startswith("x-")]
 
 
-def test_nobody_but_the_door_states_a_certificate() -> None:
+def test_nobody_but_the_ingress_states_a_certificate() -> None:
     for proof in ({}, {"x_mesh_proof": "guessed"}):
         event = seen_by_the_function(**proof, x_forwarded_client_cert='Subject="CN=orders"')
         assert "authentication" not in event["requestContext"]

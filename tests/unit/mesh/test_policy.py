@@ -134,9 +134,9 @@ def test_a_fault_is_of_its_environments_alone() -> None:
 
 
 def test_permissions_are_of_the_listed_calls_alone() -> None:
-    door = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${MeshDoor}/$default"
+    ingress = "arn:${AWS::Partition}:execute-api:${AWS::Region}:${AWS::AccountId}:${MeshIngress}/$default"
     assert compiled.permissions(policy.parse(GOOD), "orders") == [
-        f"{door}/POST/products/*/api/products/lookup",
-        f"{door}/GET/products/*/api/products/*",
-        f"{door}/POST/products/*/api/products",
+        f"{ingress}/POST/products/*/api/products/lookup",
+        f"{ingress}/GET/products/*/api/products/*",
+        f"{ingress}/POST/products/*/api/products",
     ]

@@ -195,7 +195,7 @@ def test_a_parcel_that_was_never_booked_cannot_move(noon: datetime, paid: bool) 
         moved(replace(NEW, paid=paid), noon, Status.DISPATCHED)
 
 
-def test_the_way_ends_at_the_door() -> None:
+def test_the_way_ends_at_the_ingress() -> None:
     assert [next_stop(status) for status in Status] == [
         None,
         Status.DISPATCHED,
@@ -234,7 +234,7 @@ def test_a_parcel_with_a_label_waits_for_staff_to_hand_it_over(noon: datetime) -
 
 
 @pytest.mark.parametrize("order", list(permutations(MOVES)))
-def test_staff_and_the_carrier_s_scans_in_any_order_bring_it_with_its_label_to_the_door(
+def test_staff_and_the_carrier_s_scans_in_any_order_bring_it_with_its_label_to_the_ingress(
     noon: datetime, order: tuple[str, ...]
 ) -> None:
     found = labelled(noon)

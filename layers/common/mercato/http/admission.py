@@ -1,7 +1,7 @@
-"""Admits calls that come through the mesh's door: an HTTP API whose domain requires a client certificate.
+"""Admits calls that come through the mesh's ingress: an HTTP API whose domain requires a client certificate.
 
 The certificate and the IAM signature must name the same service, and the policy must list the call. A stolen
-certificate or stolen keys alone do nothing. No header counts: the door's event states both proofs.
+certificate or stolen keys alone do nothing. No header counts: the ingress's event states both proofs.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _ASSUMED = re.compile(r"arn:[a-z-]+:sts::(\d{12}):assumed-role/[^/]+/([^/]+)")
 
 @dataclass(frozen=True)
 class Settings:
-    """`mesh_door` is `<shop>/<API id of the door>`; empty where the mesh is off."""
+    """`mesh_ingress` is `<shop>/<API id of the ingress>`; empty where the mesh is off."""
 
-    mesh_door: str = ""
+    mesh_ingress: str = ""
 
 
-def _door() -> tuple[str, str]:
-    """Returns the shop and the door's API id. The id is empty where the mesh is off."""
-    shop, _, api = config.load(Settings).mesh_door.partition("/")
+def _ingress() -> tuple[str, str]:
+    """Returns the shop and the ingress's API id. The id is empty where the mesh is off."""
+    shop, _, api = config.load(Settings).mesh_ingress.partition("/")
     return shop, api
 
 
-def is_door(event: Mapping[str, Any]) -> bool:
-    """Whether the event, of payload 2.0, comes from the mesh's door."""
-    _, api = _door()
+def is_from_ingress(event: Mapping[str, Any]) -> bool:
+    """Whether the event, of payload 2.0, comes from the mesh's ingress."""
+    _, api = _ingress()
     return bool(api) and (event.get("requestContext") or {}).get("apiId") == api
 
 
 def path_of(event: Mapping[str, Any]) -> str:
-    """The path behind `/<service>/<version>`, which is the door's own part."""
+    """The path behind `/<service>/<version>`, which is the ingress's own part."""
     return "/" + ((event.get("pathParameters") or {}).get("proxy") or "")
 
 
@@ -65,7 +65,7 @@ def identify(context: Mapping[str, Any], arn: str) -> str:
 def _signer(arn: str, account: str) -> str:
     """The identity of the function that has signed; empty for any other caller, and for other accounts and shops."""
     assumed = _ASSUMED.fullmatch(arn)
-    shop, _ = _door()
+    shop, _ = _ingress()
     if assumed is None or assumed[1] != account or not assumed[2].startswith(f"{shop}-"):
         return ""
     return IDENTITIES.get(assumed[2].removeprefix(f"{shop}-"), "")
@@ -73,7 +73,7 @@ def _signer(arn: str, account: str) -> str:
 
 def refuse_way_around(arn: str) -> None:
     """Raises Forbidden for a peer's call to the function URL where the mesh is on."""
-    _, api = _door()
+    _, api = _ingress()
     if api:
         raise _refusal("Peers call this service through the mesh only.", "", arn)
 

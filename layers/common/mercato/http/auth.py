@@ -59,11 +59,11 @@ ANONYMOUS = Caller(Role.PUBLIC)
 
 
 def caller_of(event: Mapping[str, Any]) -> Caller:
-    """Reads a REST proxy event (payload 1.0), or the event of a function URL or of the mesh's door (payload 2.0).
+    """Reads a REST proxy event (payload 1.0), or the event of a function URL or of the mesh's ingress (payload 2.0).
 
     A function URL names the account whose signature it has verified, and `anonymous` if it verifies none. The event of
     an HTTP API has payload 2.0 too, and names the API's own account for any caller, so it makes a peer only if the API
-    is the mesh's door. Raises Forbidden for a peer whom the mesh does not admit.
+    is the mesh's ingress. Raises Forbidden for a peer whom the mesh does not admit.
     """
     context = event.get("requestContext") or {}
     authorizer = context.get("authorizer") or {}
@@ -71,7 +71,7 @@ def caller_of(event: Mapping[str, Any]) -> Caller:
         arn = (authorizer.get("iam") or {}).get("userArn") or ""
         headers = {name.lower(): value for name, value in (event.get("headers") or {}).items()}
         user_id = headers.get("x-user-id", "")
-        if admission.is_door(event):
+        if admission.is_from_ingress(event):
             return Caller(Role.PEER, user_id, arn, admission.identify(context, arn))
         is_function_url = ".lambda-url." in (context.get("domainName") or "")
         if not is_function_url or context.get("accountId", "anonymous") == "anonymous":

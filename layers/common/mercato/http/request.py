@@ -188,7 +188,7 @@ def read_request(event: dict[str, Any], headers: dict[str, str]) -> Request:
     context = event.get("requestContext") or {}
     if event.get("version") == "2.0":
         method, path = context["http"]["method"], event.get("rawPath") or "/"
-        if admission.is_door(event):
+        if admission.is_from_ingress(event):
             path = admission.path_of(event)
         query = parse_qsl(event.get("rawQueryString") or "", keep_blank_values=True)
         source_ip = context["http"].get("sourceIp", "")

@@ -34,7 +34,7 @@ _making = threading.Lock()  # a circuit must not get two breakers from two threa
 POLICY = Policy(failing=_is_down, ignoring=(PeerNotCalled,), call_timeout=READ_TIMEOUT)
 
 
-# The shop's own API, which the pages call as a browser does: its users' tokens are the proof, and it is behind no door.
+# The shop's own API, which the pages call as a browser does, and not through the mesh: users' tokens are the proof.
 PUBLIC_API = "api"
 
 

@@ -1,6 +1,6 @@
-"""The process of the mesh's local door: an Envoy with the door's configuration, and what keeps its certificates fresh.
+"""The process of the mesh's local ingress: an Envoy with its configuration, and what keeps its certificates fresh.
 
-API Gateway is told of each version of the trust store. This door reads it, and its own certificate, every ten seconds.
+API Gateway is told of each version of the trust store. This ingress reads it, and its certificate, every ten seconds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.local.mesh import envoy
 from infra.local.processes import die_with_parent
 from infra.mesh import policy
-from infra.mesh.envoy import door
+from infra.mesh.envoy import ingress
 
 _FRESH = 10.0  # seconds
 _TRUST = "authorities.pem"
@@ -42,7 +42,7 @@ def main(port: int, cloud_port: int, folder: Path, identity: str, bucket: str) -
     }
     config = folder / "envoy.json"
     config.touch(mode=0o600)
-    config.write_text(re.sub("@([A-Z_]+)@", lambda found: fills[found[1]], json.dumps(door(policy.read()))))
+    config.write_text(re.sub("@([A-Z_]+)@", lambda found: fills[found[1]], json.dumps(ingress(policy.read()))))
     known = _refreshed(files, "", identity, bucket)
     command = [envoy(), "-c", str(config), "--disable-hot-restart", "--concurrency", "1", "--log-level", "warn"]
     command += ["--file-flush-interval-msec", "100"]  # of its log, instead of ten seconds
@@ -62,7 +62,7 @@ def _refreshed(files: Path, known: str, identity: str, bucket: str) -> str:
     except (BotoCoreError, ClientError) as error:
         if not known:
             raise
-        sys.stdout.write(json.dumps({"message": "the door's certificates were not read", "reason": str(error)}) + "\n")
+        sys.stdout.write(json.dumps({"message": "the certificates were not read", "reason": str(error)}) + "\n")
         return known
     if (found := text + trusted) != known:
         own = json.loads(text)
