@@ -6,123 +6,121 @@ from collections.abc import Callable
 
 import httpx
 
+from infra.demo.report import Report
 from infra.demo.stage import ADDRESS, TOKEN, Product, Stage, describe, is_delivered, is_paid
 from infra.demo.story import Story
-from infra.demo.telling import Telling
 from infra.operator.client import Json, Refused, Session
 
 _SERVICE = "standard"
 
 
-def tell_guest(stage: Stage, telling: Telling) -> None:
+def tell_guest(stage: Stage, report: Report) -> None:
     teapot, code, email = stage.new_product("Stone teapot", 3600, stock=6), _new_coupon(stage), stage.new_email("grace")
-    telling.say("Grace has no account: she fills a cart and enters a coupon of 10 % in the checkout")
+    report.say("Grace has no account: she fills a cart and enters a coupon of 10 % in the checkout")
     cart = stage.shop.call("POST", "/carts/guests")["cart_id"]
     filled = stage.shop.call("PUT", f"/carts/guests/{cart}/items/{teapot.product_id}", {"quantity": 2})
     wanted = {"cart_version": filled["version"], "contact": {"email": email}, "shipping_address": ADDRESS}
     shown = stage.shop.call(
         "POST", f"/checkouts/guests/{cart}", wanted | {"service": _SERVICE, "codes": [code]}, key=stage.new_key()
     )
-    _expect_totals(stage, telling, shown, goods=7200, discount=-720)
+    _expect_totals(stage, report, shown, goods=7200, discount=-720)
     body = {"quote": shown["quote"]["token"], "payment_token": TOKEN, "cart_id": cart}
     placed = stage.shop.call("POST", "/orders/guests", body, safe=True)
     link = f"/orders/guests/{placed['token']}"
-    order = stage.watch_guest(telling, link, is_delivered, "delivered")
-    telling.expect("delivered, by a secret link", "delivered", order["status"])
-    telling.expect("charged is what was shown", shown["totals"]["total"], _captured(stage, order))
-    telling.expect("the coupon has one use", 1, stage.admin.get(f"/promotions/coupons/{code}")["used"])
+    order = stage.watch_guest(report, link, is_delivered, "delivered")
+    report.expect("delivered, by a secret link", "delivered", order["status"])
+    report.expect("charged is what was shown", shown["totals"]["total"], _captured(stage, order))
+    report.expect("the coupon has one use", 1, stage.admin.get(f"/promotions/coupons/{code}")["used"])
     token = stage.wait_for(lambda: stage.mailed_token(email, "guest-order"), bool)
     mailed = stage.shop.call("GET", f"/orders/guests/{token}")["order_id"]
-    telling.expect("a link is mailed, too", order["order_id"], mailed)
+    report.expect("a link is mailed, too", order["order_id"], mailed)
 
-    telling.say("weeks later she registers with this address")
+    report.say("weeks later she registers with this address")
     grace = stage.join(email, "Grace")
-    telling.expect("registering alone shows her nothing", [], stage.orders_of(grace))
+    report.expect("registering alone shows her nothing", [], stage.orders_of(grace))
     token = stage.wait_for(lambda: stage.mailed_token(email, "verify-email"), bool)
     stage.shop.call("POST", "/users/verify-email", {"token": token}, safe=True)
     claimed = stage.wait_for(lambda: [one["order_id"] for one in stage.orders_of(grace)], bool)
-    telling.expect("when she has verified it, the order is hers", [order["order_id"]], claimed)
+    report.expect("when she has verified it, the order is hers", [order["order_id"]], claimed)
     try:
         stage.shop.call("GET", link)
-        telling.check("the link opens nothing any more", False, "it opened the order")
+        report.check("the link opens nothing any more", False, "it opened the order")
     except Refused as refused:
-        telling.expect("the link opens nothing any more", "link-not-found", refused.slug)
-    stage.expect_stock(telling, teapot, on_hand=4)
-    telling.end(f"{describe(order)}, 10 % off, claimed by her account")
+        report.expect("the link opens nothing any more", "link-not-found", refused.slug)
+    stage.expect_stock(report, teapot, on_hand=4)
+    report.end(f"{describe(order)}, 10 % off, claimed by her account")
 
 
-def tell_bank_asks(stage: Stage, telling: Telling) -> None:
+def tell_bank_asks(stage: Stage, report: Report) -> None:
     stool, theo = stage.new_product("Milking stool", 4800, stock=4), stage.new_customer("Theo")
-    telling.say("Theo's bank wants him to confirm the payment (3-D Secure)")
+    report.say("Theo's bank wants him to confirm the payment (3-D Secure)")
     order = _order(stage, theo, stool, "tok_confirm_ok")
-    order = stage.watch(telling, theo, order, _asks_for("action_required"), "waiting for its buyer")
+    order = stage.watch(report, theo, order, _asks_for("action_required"), "waiting for its buyer")
     asked = order["payment"] or {}
-    telling.expect(
-        "the order waits, and says so", ("pending", "action_required"), (order["status"], asked.get("state"))
-    )
+    report.expect("the order waits, and says so", ("pending", "action_required"), (order["status"], asked.get("state")))
     held = stage.stock(stool)["reserved"]
-    telling.expect("his stool is reserved meanwhile", 1, held)
+    report.expect("his stool is reserved meanwhile", 1, held)
     charge = asked["action"]["url"].rpartition("/")[2]
     theo.post(f"/payments/sandbox/challenges/{charge}", {"outcome": "confirmed"}, safe=True)
-    order = stage.watch(telling, theo, order, is_paid, "captured")
-    telling.expect("confirmed at the bank, and captured", "captured", order["payment_status"])
-    stage.expect_charged(telling, order)
-    stage.expect_sold(telling, stool, 1)
-    telling.end(f"{describe(order)}, confirmed at the bank")
+    order = stage.watch(report, theo, order, is_paid, "captured")
+    report.expect("confirmed at the bank, and captured", "captured", order["payment_status"])
+    stage.expect_charged(report, order)
+    stage.expect_sold(report, stool, 1)
+    report.end(f"{describe(order)}, confirmed at the bank")
 
 
-def tell_another_card(stage: Stage, telling: Telling) -> None:
+def tell_another_card(stage: Stage, report: Report) -> None:
     print_, uma, code = stage.new_product("Linocut", 2900, stock=4), stage.new_customer("Uma"), _new_coupon(stage)
-    telling.say("Uma's card is declined, and the order waits for another one")
+    report.say("Uma's card is declined, and the order waits for another one")
     order = _order(stage, uma, print_, "tok_declined", code)
-    order = stage.watch(telling, uma, order, _asks_for("declined"), "waiting for another card")
+    order = stage.watch(report, uma, order, _asks_for("declined"), "waiting for another card")
     asked = order["payment"] or {}
-    telling.expect("it says why", "Your bank declined the card.", asked.get("detail"))
-    telling.expect("her coupon is kept for her", 1, stage.admin.get(f"/promotions/coupons/{code}")["used"])
+    report.expect("it says why", "Your bank declined the card.", asked.get("detail"))
+    report.expect("her coupon is kept for her", 1, stage.admin.get(f"/promotions/coupons/{code}")["used"])
     path, key = f"/orders/{order['order_id']}/payments", stage.new_key()
     for _ in range(2):
         uma.post(path, {"payment_token": TOKEN}, key=key)
-    order = stage.watch(telling, uma, order, is_paid, "captured")
-    telling.expect("the other card pays the same order", "captured", order["payment_status"])
-    stage.expect_charged(telling, order)
-    telling.expect("one order", 1, len(stage.orders_of(uma)))
-    stage.expect_sold(telling, print_, 1)
-    telling.end(f"{describe(order)}, with the second card, charged once")
+    order = stage.watch(report, uma, order, is_paid, "captured")
+    report.expect("the other card pays the same order", "captured", order["payment_status"])
+    stage.expect_charged(report, order)
+    report.expect("one order", 1, len(stage.orders_of(uma)))
+    stage.expect_sold(report, print_, 1)
+    report.end(f"{describe(order)}, with the second card, charged once")
 
 
-def tell_papers(stage: Stage, telling: Telling) -> None:
+def tell_papers(stage: Stage, report: Report) -> None:
     scarf, vera = stage.new_product("Silk scarf", 2500, stock=5), stage.new_customer("Vera")
-    telling.say("Vera buys two scarves, and gets an invoice")
-    order = stage.watch(telling, vera, _order(stage, vera, scarf, TOKEN, pieces=2), is_delivered, "delivered")
+    report.say("Vera buys two scarves, and gets an invoice")
+    order = stage.watch(report, vera, _order(stage, vera, scarf, TOKEN, pieces=2), is_delivered, "delivered")
     (invoice,) = _documents(stage, vera, order, 1)
     told = vera.get(f"/documents/{invoice['document_id']}")
     lines = sum(line["amount"]["amount"] for line in told["lines"])
-    telling.expect(
+    report.expect(
         f"{invoice['number']} is the order's total, line by line",
         [order["total"]["amount"]] * 2,
         [told["total"]["amount"], lines],
     )
-    telling.expect("its tax is the order's", order["tax"], told["tax"])
+    report.expect("its tax is the order's", order["tax"], told["tax"])
     pdf = stage.wait_for(lambda: _pdf(vera, invoice["document_id"]), bool)
-    telling.check("it is there as a PDF", pdf.startswith(b"%PDF-"), pdf[:20])
+    report.check("it is there as a PDF", pdf.startswith(b"%PDF-"), pdf[:20])
 
-    telling.say("she sends one back; staff approves it, and receives it")
+    report.say("she sends one back; staff approves it, and receives it")
     body = {"lines": [{"product_id": scarf.product_id, "quantity": 1}], "reason": "not_as_described"}
     made = vera.post(f"/orders/{order['order_id']}/returns", body, key=stage.new_key())
-    telling.expect("requested: nothing is refunded yet", ("requested", None), (made["status"], made["refunded"]))
+    report.expect("requested: nothing is refunded yet", ("requested", None), (made["status"], made["refunded"]))
     path = f"/orders/{order['order_id']}/returns/{made['return_id']}"
     stage.admin.post(f"{path}/approve", key=stage.new_key())
     came = {"lines": [{"product_id": scarf.product_id, "restock": 1}]}
     stage.admin.post(f"{path}/receive", came, key=stage.new_key())
     back = stage.money(2500)
-    order = stage.watch(telling, vera, order, lambda seen: seen["refunded"]["amount"] > 0, "refunded")
-    telling.expect(f"received: {back} is refunded", 2500, order["refunded"]["amount"])
+    order = stage.watch(report, vera, order, lambda seen: seen["refunded"]["amount"] > 0, "refunded")
+    report.expect(f"received: {back} is refunded", 2500, order["refunded"]["amount"])
     note = _documents(stage, vera, order, 2)[1]
     told = vera.get(f"/documents/{note['document_id']}")
     credit = (told["kind"], told["total"]["amount"], told["invoice_number"])
-    telling.expect(f"{note['number']} credits it", ("credit_note", 2500, invoice["number"]), credit)
-    stage.expect_stock(telling, scarf, on_hand=4)
-    telling.end(f"{describe(order)}, {back} back, {invoice['number']} and {note['number']}")
+    report.expect(f"{note['number']} credits it", ("credit_note", 2500, invoice["number"]), credit)
+    stage.expect_stock(report, scarf, on_hand=4)
+    report.end(f"{describe(order)}, {back} back, {invoice['number']} and {note['number']}")
 
 
 def _order(
@@ -142,12 +140,12 @@ def _new_coupon(stage: Stage) -> str:
     return str(stage.admin.post("/promotions/coupons", new, key=stage.new_key())["code"])
 
 
-def _expect_totals(stage: Stage, telling: Telling, shown: Json, *, goods: int, discount: int) -> None:
+def _expect_totals(stage: Stage, report: Report, shown: Json, *, goods: int, discount: int) -> None:
     totals = {name: amount["amount"] for name, amount in shown["totals"].items()}
-    telling.expect("the checkout shows goods and discount", (goods, discount), (totals["goods"], totals["discount"]))
+    report.expect("the checkout shows goods and discount", (goods, discount), (totals["goods"], totals["discount"]))
     total = goods + discount + totals["shipping"]
     tax = stage.money(totals["tax"])
-    telling.expect(f"with delivery {stage.money(total)}, of which {tax} tax", total, totals["total"])
+    report.expect(f"with delivery {stage.money(total)}, of which {tax} tax", total, totals["total"])
 
 
 def _asks_for(state: str) -> Callable[[Json], bool]:

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.demo import bad_stories, checkout_stories, good_stories, wish_stories
+from infra.demo.report import Report
 from infra.demo.stage import Stage
 from infra.demo.story import Story
-from infra.demo.telling import Telling
 from infra.operator import target
 from infra.operator.client import Shop, ShopError
 
@@ -65,7 +65,7 @@ def demo(only: Sequence[str], patience: int, park: bool) -> None:
         return
     results = [(story, tell(console, stage, story)) for story in STORIES if not only or story.name in only]
     show_endings(console, results)
-    if not all(telling.ended_well for _, telling in results):
+    if not all(report.ended_well for _, report in results):
         raise SystemExit(1)
 
 
@@ -75,26 +75,26 @@ def park_a_saga(stage: Stage) -> str:
     return f"{order_id}.cancellation"
 
 
-def tell(console: Console, stage: Stage, story: Story) -> Telling:
+def tell(console: Console, stage: Stage, story: Story) -> Report:
     """Runs one story. Records an error as a failed check, so that the next story can run."""
     console.print()
     console.rule(f"[bold]{escape(story.title)}[/]", align="left")
     console.print(f"  [dim]should end:[/] {escape(story.should)}", highlight=False)
-    telling = Telling(console)
+    report = Report(console)
     try:
-        story.tell(stage, telling)
+        story.tell(stage, report)
     except (ShopError, httpx.HTTPError, LookupError, TypeError) as error:
-        telling.check("the story ran to its end", False, f"{type(error).__name__}: {error}")
-    return telling
+        report.check("the story ran to its end", False, f"{type(error).__name__}: {error}")
+    return report
 
 
-def show_endings(console: Console, results: Sequence[tuple[Story, Telling]]) -> None:
+def show_endings(console: Console, results: Sequence[tuple[Story, Report]]) -> None:
     table = Table("", "story", "should", "what happened", title="How the stories ended", title_justify="left")
-    for story, telling in results:
-        failures = "; ".join(f"{check.what}: {check.found}" for check in telling.failures)
-        mark = "[green]✔[/]" if telling.ended_well else "[red]✘[/]"
-        table.add_row(mark, story.title, story.should, escape(failures or telling.ending))
+    for story, report in results:
+        failures = "; ".join(f"{check.what}: {check.found}" for check in report.failures)
+        mark = "[green]✔[/]" if report.ended_well else "[red]✘[/]"
+        table.add_row(mark, story.title, story.should, escape(failures or report.ending))
     console.print()
     console.print(table)
-    well = sum(telling.ended_well for _, telling in results)
+    well = sum(report.ended_well for _, report in results)
     console.print(f"{well} of {len(results)} ended as they should.")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from infra.demo.telling import Telling
+from infra.demo.report import Report
 from infra.operator.client import Json, Refused, Session, Shop, TooLate, poll
 from infra.replay import ledger
 from infra.replay.books import pounds
@@ -150,24 +150,24 @@ class Stage:
     def _wait(self, customer: Session, order_id: str, until: Callable[[Json], bool], what: str) -> Json:
         return customer.wait_for_order(order_id, until, what=what, within=self.patience)
 
-    def watch(self, telling: Telling, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
+    def watch(self, report: Report, customer: Session, order: Json, until: Callable[[Json], bool], what: str) -> Json:
         """Polls the order until `until` holds and prints its timeline. Returns the last view, also after a timeout."""
-        return self._watch(telling, lambda: customer.get(f"/orders/{order['order_id']}"), until, what)
+        return self._watch(report, lambda: customer.get(f"/orders/{order['order_id']}"), until, what)
 
-    def watch_guest(self, telling: Telling, link: str, until: Callable[[Json], bool], what: str) -> Json:
+    def watch_guest(self, report: Report, link: str, until: Callable[[Json], bool], what: str) -> Json:
         """As `watch`, by the path of a guest's link."""
-        return self._watch(telling, lambda: self.shop.call("GET", link), until, what)
+        return self._watch(report, lambda: self.shop.call("GET", link), until, what)
 
-    def _watch(self, telling: Telling, read: Callable[[], Json], until: Callable[[Json], bool], what: str) -> Json:
+    def _watch(self, report: Report, read: Callable[[], Json], until: Callable[[Json], bool], what: str) -> Json:
         def look() -> Json:
             seen = read()
-            telling.show_timeline(seen)
+            report.show_timeline(seen)
             return seen
 
         try:
             return poll(look, until, what=what, within=self.patience, clock=self.shop.clock)
         except TooLate as late:
-            telling.check(f"the order is {what} within {self.patience:.0f} s", False, describe(late.last))
+            report.check(f"the order is {what} within {self.patience:.0f} s", False, describe(late.last))
             last: Json = late.last
             return last
 
@@ -179,7 +179,7 @@ class Stage:
         found: list[Json] = customer.get("/orders")["items"]
         return found
 
-    def expect_stock(self, telling: Telling, product: Product, on_hand: int, *, reserved: int = 0) -> None:
+    def expect_stock(self, report: Report, product: Product, on_hand: int, *, reserved: int = 0) -> None:
         """Checks that the product's stock reaches these figures."""
         wanted = {"on_hand": on_hand, "reserved": reserved, "available": on_hand - reserved}
 
@@ -188,9 +188,9 @@ class Stage:
             return {name: found[name] for name in wanted}
 
         what = f"in stock: {on_hand}, reserved: {reserved}"
-        telling.expect(what, wanted, self.wait_for(look, lambda found: found == wanted))
+        report.expect(what, wanted, self.wait_for(look, lambda found: found == wanted))
 
-    def expect_uncharged(self, telling: Telling, order_id: str) -> None:
+    def expect_uncharged(self, report: Report, order_id: str) -> None:
         """Checks that the order has no charge and no open authorization."""
 
         def look() -> str:
@@ -199,20 +199,20 @@ class Stage:
                 return "nothing"
             return f"{payment.status}, {self.money(payment.captured - payment.refunded)}"
 
-        telling.expect("charged or held: nothing", "nothing", self.wait_for(look, lambda found: found == "nothing"))
+        report.expect("charged or held: nothing", "nothing", self.wait_for(look, lambda found: found == "nothing"))
 
-    def expect_charged(self, telling: Telling, order: Json) -> None:
+    def expect_charged(self, report: Report, order: Json) -> None:
         total = order["total"]["amount"]
         payment = ledger.payment_of(self.admin, order["order_id"])
         charged = payment.captured - payment.refunded if payment else 0
-        telling.expect(f"charged: {self.money(total)}, once", self.money(total), self.money(charged))
+        report.expect(f"charged: {self.money(total)}, once", self.money(total), self.money(charged))
 
-    def expect_sold(self, telling: Telling, product: Product, units: int) -> None:
+    def expect_sold(self, report: Report, product: Product, units: int) -> None:
         """Checks that the available count decreased by `units`, whether or not the parcel is dispatched already."""
         available = self.wait_for(
             lambda: self.stock(product)["available"], lambda found: found == product.stock - units
         )
-        telling.expect(f"sold: {units}", product.stock - units, available)
+        report.expect(f"sold: {units}", product.stock - units, available)
 
     def wait_for[T](self, fetch: Callable[[], T], until: Callable[[T], bool]) -> T:
         """Calls `fetch` until `until` holds for its result. Returns the last result after a timeout."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from infra.demo.report import Report
 from infra.demo.stage import Stage
-from infra.demo.telling import Telling
 
 
 @dataclass(frozen=True)
@@ -16,4 +16,4 @@ class Story:
     name: str
     title: str
     should: str
-    tell: Callable[[Stage, Telling], None]
+    tell: Callable[[Stage, Report], None]

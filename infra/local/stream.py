@@ -13,7 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.text import Text
 
-from infra.local.front import Served
+from infra.local.reverse_proxy import Served
 from infra.local.stack import Stack
 
 _NAME = "mercato-watch"

@@ -21,9 +21,9 @@ from infra.local.deploy import Deployment
 from infra.local.easypost import process as easypost
 from infra.local.easypost.process import LocalEasyPost
 from infra.local.faults import FaultProxy
-from infra.local.front import Front, Served
 from infra.local.localstripe import LocalStripe
 from infra.local.mesh import LocalIngress, Sidecars
+from infra.local.reverse_proxy import ReverseProxy, Served
 from infra.local.sam_local import register_peers, write_environment
 from infra.local.seed import Goods, hang_pictures, open_shelves
 from infra.local.stack import STACK, Stack
@@ -65,7 +65,7 @@ class LocalShop:
         self.mesh_ingress = self.ingress.address if self.ingress else self.mesh_ingress
         if self.easypost:
             self.carrier, self.easypost_api = easypost.NAME, self.easypost.url
-        self._front: Front | None = None
+        self._reverse_proxy: ReverseProxy | None = None
         self._steps = 0
         self._saved: dict[str, str] = {}  # the code that was live when the build began
 
@@ -95,9 +95,11 @@ class LocalShop:
             self._introduce_easypost(stack)
         find = {"api": stack.api_url, "console": lambda: stack.site_url("ConsoleSite")}
         find["shop"] = lambda: stack.site_url("StorefrontSite")
-        self._front = Front(self.port, find, stack.signed_media_url, lambda served: self.on_request(served))
+        self._reverse_proxy = ReverseProxy(
+            self.port, find, stack.signed_media_url, lambda served: self.on_request(served)
+        )
         with self._step(f"opening {self.base_url}"):
-            self._front.start()
+            self._reverse_proxy.start()
             self._require_health()
         with self._step("noting the log-ins" if self.is_empty else "stocking the shelves"):
             found = self._seed(stack)
@@ -162,9 +164,9 @@ class LocalShop:
         return stack
 
     def stop(self) -> None:
-        if self._front is not None:
-            self._front.stop()
-            self._front = None
+        if self._reverse_proxy is not None:
+            self._reverse_proxy.stop()
+            self._reverse_proxy = None
         for part in (self.ingress, self.proxy, self.stripe, self.easypost):
             if part is not None:
                 part.stop()

@@ -29,7 +29,7 @@ from typing import Any
 
 from rich.console import Console
 
-from infra.local.front import Served
+from infra.local.reverse_proxy import Served
 from infra.operator import target as state
 from infra.operator.client import Shop, ShopError, poll
 from infra.operator.target import State

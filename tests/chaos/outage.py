@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 
 from infra.local.faults import FaultProxy
-from infra.local.front import Served
+from infra.local.reverse_proxy import Served
 
 # What asks products on the way to an order, whose answer is 202.
 ASKING = (("POST", "/api/checkouts"), ("POST", "/api/orders/quoted"))

@@ -96,7 +96,7 @@ def logs_of(running: LocalShop, shop_state: State, front_log: list[str]) -> dict
     """The content of all logs of the running shop by the log's name."""
     return dict(_log_groups(shop_state)) | {
         "the cloud": running.cloud.child.log.read_text(),
-        "the front": "\n".join(front_log),
+        "the reverse proxy": "\n".join(front_log),
     }
 
 

@@ -35,7 +35,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def front_log() -> list[str]:
-    """The requests that the front has served, as text."""
+    """The requests that the reverse proxy has served, as text."""
     return []
 
 

@@ -12,7 +12,7 @@ CACHEABLE = {"GET /api/openapi.json", "GET /api/docs", "GET /api/.well-known/jwk
 
 @dataclass(frozen=True)
 class Answer:
-    """A response. `by_gateway`: API Gateway or the local front created it. `route` is empty if none matched."""
+    """A response. `by_gateway`: API Gateway or the local reverse proxy created it. `route` is empty if none matched."""
 
     status: int
     headers: Mapping[str, str]

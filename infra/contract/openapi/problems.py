@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from types import FunctionType, ModuleType
 from typing import Any
 
-from infra.contract.openapi.never import NEVER
+from infra.contract.openapi.never_returned import NEVER
 from infra.contract.openapi.operations import Operation
 from mercato.errors import (
     DomainError,

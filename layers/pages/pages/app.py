@@ -38,7 +38,7 @@ from mercato.http.validation import describe
 from mercato.invocation import deadline
 from mercato.telemetry import correlation, failures
 from mercato.telemetry.logs import log
-from pages import cookies, gate, static
+from pages import cookies, security, static
 from pages.view import Templates, amounts
 from pages.visitor import LogInFirst, Refused, Reply, Unavailable, Visitor
 
@@ -186,8 +186,8 @@ class Pages:
         self.get("/media/{image_id}/{name}")(self._serve_media)
 
     @functools.cached_property
-    def _visitors(self) -> gate.Visitors:
-        return gate.Visitors(self._settings().edge_key_id)
+    def _visitors(self) -> security.Visitors:
+        return security.Visitors(self._settings().edge_key_id)
 
     def get[F: Callable[..., Answer]](self, path: str) -> Callable[[F], F]:
         return self._register("GET", path, None, None)
@@ -246,13 +246,13 @@ class Pages:
         try:
             route, names = self._match(request)
         except DomainError:
-            gate.require_same_origin(request.method, request.headers, site_url)
+            security.require_same_origin(request.method, request.headers, site_url)
             if self._takes_forms_alone(request):
                 return Redirect(self._page_above(request.path))
             raise
         if route.is_one_click:
             return route.function(visit, **names)
-        gate.require_same_origin(request.method, request.headers, site_url)
+        security.require_same_origin(request.method, request.headers, site_url)
         if route.method == "GET":
             return route.function(visit, **names)
         fields = _fields_of(visit.request)
@@ -361,7 +361,7 @@ class Pages:
         return Page("error.html", values, status, headers={**_retry_after(error), **refresh})
 
     def _write(self, answer: Answer, visit: Visit | None, visitor: Visitor, request_id: str) -> dict[str, Any]:
-        headers = gate.headers() | {"X-Request-Id": request_id}
+        headers = security.headers() | {"X-Request-Id": request_id}
         set_cookies = list(visitor.set_cookies.values())
         if isinstance(answer, Redirect):
             headers["Location"] = answer.to if _OWN_PATH.fullmatch(answer.to) else "/"
@@ -391,7 +391,7 @@ class Pages:
                 "isBase64Encoded": True,
             }
         if answer.policy:
-            headers["Content-Security-Policy"] = gate.policy(*answer.policy)
+            headers["Content-Security-Policy"] = security.policy(*answer.policy)
         headers |= {"Content-Type": "text/html; charset=utf-8"} | dict(answer.headers)
         about = {
             "is_logged_in": visitor.is_logged_in,

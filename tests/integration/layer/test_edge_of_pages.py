@@ -7,7 +7,7 @@ import logging
 import boto3
 import pytest
 
-from pages.gate import Visitors
+from pages.security import Visitors
 from tests.kit import aws_events
 
 EDGE, VISITOR, KEY = "130.176.1.1", "203.0.113.9", "the-edge-s-key"

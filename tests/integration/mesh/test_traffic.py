@@ -198,8 +198,8 @@ class Wire:
         self.breaks = 0
         self._ingress = ingress
         self._open: list[socket.socket] = []
-        self._front = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self._front.getsockname()[1]
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
         threading.Thread(target=self._serve, daemon=True).start()
 
     def cut(self) -> None:
@@ -208,14 +208,14 @@ class Wire:
                 end.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
-        self._front.shutdown(socket.SHUT_RDWR)
-        self._front.close()
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
         self.cut()
 
     def _serve(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
-                caller = self._front.accept()[0]
+                caller = self._listener.accept()[0]
                 if self.breaks:
                     self.breaks -= 1
                     caller.close()

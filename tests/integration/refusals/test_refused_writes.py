@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from infra.contract.openapi.never import NEVER
+from infra.contract.openapi.never_returned import NEVER
 from infra.contract.openapi.operations import operations
 from infra.contract.openapi.problems import problems_of, reachable_errors
 from mercato.errors import AccountClosed

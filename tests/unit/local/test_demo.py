@@ -9,9 +9,9 @@ from rich.console import Console
 
 from infra.demo import command, stage
 from infra.demo.command import STORIES, show_endings, tell
+from infra.demo.report import Report
 from infra.demo.stage import Product, Stage
 from infra.demo.story import Story
-from infra.demo.telling import Telling
 from infra.operator import target
 from infra.operator.client import Unreachable
 from infra.replay.books import PaymentFact
@@ -33,64 +33,64 @@ def on_stage(shop: FakeShop) -> Stage:
 
 
 @pytest.fixture
-def telling() -> Telling:
-    return Telling(Console(file=io.StringIO(), width=200))
+def report() -> Report:
+    return Report(Console(file=io.StringIO(), width=200))
 
 
-def told(telling: Telling) -> str:
-    file = telling.console.file
+def told(report: Report) -> str:
+    file = report.console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
 
 
-def test_a_story_ends_well_only_where_every_check_holds(telling: Telling) -> None:
-    assert not telling.ended_well
-    telling.expect("sold: 1", 1, 1)
-    assert telling.ended_well
-    telling.expect("reserved: 0", 0, 3)
-    assert not telling.ended_well
-    assert [(check.what, check.found) for check in telling.failures] == [("reserved: 0", "3")]
-    assert "✔ sold: 1" in told(telling)
-    assert "✘ reserved: 0 (found: 3)" in told(telling)
+def test_a_story_ends_well_only_where_every_check_holds(report: Report) -> None:
+    assert not report.ended_well
+    report.expect("sold: 1", 1, 1)
+    assert report.ended_well
+    report.expect("reserved: 0", 0, 3)
+    assert not report.ended_well
+    assert [(check.what, check.found) for check in report.failures] == [("reserved: 0", "3")]
+    assert "✔ sold: 1" in told(report)
+    assert "✘ reserved: 0 (found: 3)" in told(report)
 
 
-def test_the_timeline_is_told_line_by_line_as_it_grows(telling: Telling) -> None:
+def test_the_timeline_is_told_line_by_line_as_it_grows(report: Report) -> None:
     order: dict[str, Any] = {
         "placed_at": "2026-11-22T12:00:00.000Z",
         "timeline": [{"at": "2026-11-22T12:00:00.000Z", "status": "pending", "detail": None}],
     }
-    telling.show_timeline(order)
-    telling.show_timeline(order)
+    report.show_timeline(order)
+    report.show_timeline(order)
     order["timeline"].append({"at": "2026-11-22T12:00:01.250Z", "status": "shipped", "detail": "parcel [1]"})
-    telling.show_timeline(order)
-    assert [line.split() for line in told(telling).splitlines()] == [
+    report.show_timeline(order)
+    assert [line.split() for line in told(report).splitlines()] == [
         ["0.00", "s", "pending"],
         ["1.25", "s", "shipped", "parcel", "[1]"],
     ]
 
 
-def test_an_order_is_followed_to_its_end(on_stage: Stage, telling: Telling, shop: FakeShop) -> None:
+def test_an_order_is_followed_to_its_end(on_stage: Stage, report: Report, shop: FakeShop) -> None:
     ada = on_stage.new_customer("Ada")
     order = on_stage.order(ada, LAMP, 2)
-    order = on_stage.watch(telling, ada, order, stage.is_paid, "captured")
-    on_stage.expect_charged(telling, order)
-    on_stage.expect_stock(telling, LAMP, on_hand=8)
-    on_stage.expect_sold(telling, LAMP, 2)
-    assert telling.ended_well
-    assert len(telling.checks) == 3
+    order = on_stage.watch(report, ada, order, stage.is_paid, "captured")
+    on_stage.expect_charged(report, order)
+    on_stage.expect_stock(report, LAMP, on_hand=8)
+    on_stage.expect_sold(report, LAMP, 2)
+    assert report.ended_well
+    assert len(report.checks) == 3
 
 
-def test_an_order_that_does_not_get_there_fails_the_story(on_stage: Stage, telling: Telling) -> None:
+def test_an_order_that_does_not_get_there_fails_the_story(on_stage: Stage, report: Report) -> None:
     ada = on_stage.new_customer("Ada")
-    order = on_stage.watch(telling, ada, on_stage.order(ada, LAMP, 2), lambda _: False, "cancelled")
+    order = on_stage.watch(report, ada, on_stage.order(ada, LAMP, 2), lambda _: False, "cancelled")
     assert order["status"] == "delivered"
-    assert [check.what for check in telling.failures] == ["the order is cancelled within 20 s"]
+    assert [check.what for check in report.failures] == ["the order is cancelled within 20 s"]
 
 
-def test_a_reservation_that_stays_fails_the_story(on_stage: Stage, telling: Telling, shop: FakeShop) -> None:
+def test_a_reservation_that_stays_fails_the_story(on_stage: Stage, report: Report, shop: FakeShop) -> None:
     shop.stock["lamp"] |= {"reserved": 2, "available": 8}
-    on_stage.expect_stock(telling, LAMP, on_hand=10)
-    assert [check.found for check in telling.failures] == ["{'on_hand': 10, 'reserved': 2, 'available': 8}"]
+    on_stage.expect_stock(report, LAMP, on_hand=10)
+    assert [check.found for check in report.failures] == ["{'on_hand': 10, 'reserved': 2, 'available': 8}"]
 
 
 @pytest.mark.parametrize(
@@ -104,22 +104,22 @@ def test_a_reservation_that_stays_fails_the_story(on_stage: Stage, telling: Tell
     ],
 )
 def test_uncharged_means_that_nothing_is_kept_and_nothing_held(
-    on_stage: Stage, telling: Telling, monkeypatch: pytest.MonkeyPatch, payment: PaymentFact | None, holds: bool
+    on_stage: Stage, report: Report, monkeypatch: pytest.MonkeyPatch, payment: PaymentFact | None, holds: bool
 ) -> None:
     monkeypatch.setattr("infra.replay.ledger.payment_of", lambda admin, order_id: payment)
-    on_stage.expect_uncharged(telling, "o")
-    assert telling.ended_well is holds
+    on_stage.expect_uncharged(report, "o")
+    assert report.ended_well is holds
 
 
-def test_a_story_that_breaks_off_is_told_as_a_failure(on_stage: Stage, telling: Telling) -> None:
-    def break_off(on_stage: Stage, telling: Telling) -> None:
-        telling.expect("so far so good", 1, 1)
+def test_a_story_that_breaks_off_is_told_as_a_failure(on_stage: Stage, report: Report) -> None:
+    def break_off(on_stage: Stage, report: Report) -> None:
+        report.expect("so far so good", 1, 1)
         raise Unreachable("GET /api/products: refused")
 
-    ending = tell(telling.console, on_stage, Story("x", "Title", "end well", break_off))
+    ending = tell(report.console, on_stage, Story("x", "Title", "end well", break_off))
     assert [check.found for check in ending.failures] == ["Unreachable: GET /api/products: refused"]
-    show_endings(telling.console, [(STORIES[0], ending)])
-    assert "0 of 1 ended as they should." in told(telling)
+    show_endings(report.console, [(STORIES[0], ending)])
+    assert "0 of 1 ended as they should." in told(report)
 
 
 def test_every_story_has_a_name_of_its_own() -> None:

@@ -68,7 +68,7 @@ class Served:
     trouble: str = ""
 
 
-class Front:
+class ReverseProxy:
     """A reverse proxy in a separate thread.
 
     `find` has a function for `api`, `console` and `shop` that returns the current base URL. `sign` returns a URL from
@@ -88,7 +88,7 @@ class Front:
         self._on_request = on_request
         self._urls = {name: ask() for name, ask in find.items()}
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="front", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name="reverse proxy", daemon=True)
         self._runner: web.AppRunner | None = None
 
     def start(self) -> None:

@@ -1,4 +1,4 @@
-"""Prints a story in the terminal and keeps its checks for the table at the end."""
+"""Reports one running story: prints what it does, and keeps its checks for the table at the end."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class Check:
 
 
 @dataclass
-class Telling:
-    """One running story. It succeeds if it has checks and all hold."""
+class Report:
+    """What one story did and checked. The story succeeds if it has checks and all hold."""
 
     console: Console
     checks: list[Check] = field(default_factory=list)

@@ -10,8 +10,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import httpx
 import pytest
 
-from infra.local.front import Front, Served
 from infra.local.processes import free_port
+from infra.local.reverse_proxy import ReverseProxy, Served
 from tests.kit.promises import Answer, broken
 from tests.kit.template import load_template
 
@@ -64,30 +64,30 @@ def upstream() -> Iterator[str]:
     server.server_close()
 
 
-def open_front(apis: list[str], served: list[Served]) -> Front:
+def open_proxy(apis: list[str], served: list[Served]) -> ReverseProxy:
     """Each look-up of the API returns the next of `apis`, and then the last one."""
-    front = Front(
+    proxy = ReverseProxy(
         free_port(),
         dict.fromkeys(("api", "console", "shop"), lambda: apis.pop(0) if len(apis) > 1 else apis[0]),
         lambda key: f"{apis[0]}/bucket/{key}?signed",
         served.append,
     )
-    front.start()
-    return front
+    proxy.start()
+    return proxy
 
 
 def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
     served: list[Served] = []
-    front = open_front([f"{upstream}/new"], served)
+    proxy = open_proxy([f"{upstream}/new"], served)
     try:
         answer = httpx.post(
-            f"http://127.0.0.1:{front.port}/api/orders?a=%2F1", content=b"{}", headers={"Idempotency-Key": "k"}
+            f"http://127.0.0.1:{proxy.port}/api/orders?a=%2F1", content=b"{}", headers={"Idempotency-Key": "k"}
         )
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.status_code == 202
-    assert answer.headers["Location"] == "/api/orders/1"  # the API's stage is not part of the front's URLs
+    assert answer.headers["Location"] == "/api/orders/1"  # the API's stage is not part of the proxy's URLs
     told = answer.json()
     assert (told["path"], told["body"], told["key"]) == ("/new/api/orders?a=%2F1", "{}", "k")
     assert told["sources"] == ["127.0.0.1"]
@@ -98,24 +98,24 @@ def test_a_request_goes_through_whole_and_is_shown(upstream: str) -> None:
 
 @pytest.mark.parametrize("asked", [None, "br"])
 def test_an_answer_is_compressed_only_as_the_client_asks(upstream: str, asked: str | None) -> None:
-    front = open_front([f"{upstream}/new"], [])
+    proxy = open_proxy([f"{upstream}/new"], [])
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{front.port}") as client:
+        with httpx.Client(base_url=f"http://127.0.0.1:{proxy.port}") as client:
             del client.headers["Accept-Encoding"]
             answer = client.post("/api/orders", headers={"Accept-Encoding": asked} if asked else {})
     finally:
-        front.stop()
+        proxy.stop()
     assert answer.json()["encodings"] == ([asked] if asked else None)
 
 
 def test_a_picture_comes_from_the_bucket_and_nothing_of_the_visitor_goes_there(upstream: str) -> None:
-    front = open_front([upstream], [])
+    proxy = open_proxy([upstream], [])
     try:
-        site = f"http://127.0.0.1:{front.port}"
+        site = f"http://127.0.0.1:{proxy.port}"
         found = httpx.get(f"{site}/media/i/d-320.webp?q=1", headers={"Cookie": "a=b", "Authorization": "Bearer t"})
         missing = httpx.get(f"{site}/media/i/missing.webp")
     finally:
-        front.stop()
+        proxy.stop()
 
     assert (found.status_code, found.text) == (200, "/bucket/media/i/d-320.webp?signed None None")
     assert (found.headers["Content-Type"], found.headers["Cache-Control"]) == ("image/webp", "immutable")
@@ -124,33 +124,33 @@ def test_a_picture_comes_from_the_bucket_and_nothing_of_the_visitor_goes_there(u
 
 
 def test_no_client_says_where_it_comes_from(upstream: str) -> None:
-    front = open_front([f"{upstream}/new"], [])
+    proxy = open_proxy([f"{upstream}/new"], [])
     try:
         forged = [("X-Forwarded-For", "198.51.100.7"), ("x-forwarded-for", "198.51.100.8")]
-        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", headers=forged, content=b"{}")
+        answer = httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", headers=forged, content=b"{}")
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.json()["sources"] == ["127.0.0.1"]
 
 
 def test_an_api_deployed_anew_under_another_id_is_found(upstream: str) -> None:
-    front = open_front([f"{upstream}/old", f"{upstream}/new"], [])
+    proxy = open_proxy([f"{upstream}/old", f"{upstream}/new"], [])
     try:
-        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}")
+        answer = httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", content=b"{}")
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.status_code == 202
 
 
 def test_what_only_the_cloud_says_becomes_a_problem_with_a_request_id_and_is_shown(upstream: str) -> None:
     served: list[Served] = []
-    front = open_front([f"{upstream}/old"], served)
+    proxy = open_proxy([f"{upstream}/old"], served)
     try:
-        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}")
+        answer = httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", content=b"{}")
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.status_code == 404
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -160,43 +160,43 @@ def test_what_only_the_cloud_says_becomes_a_problem_with_a_request_id_and_is_sho
 
 @pytest.mark.parametrize("path", ["/api/%0a", "/api/products/%0d%0ax"])
 def test_an_address_with_a_line_break_goes_through(upstream: str, path: str) -> None:
-    front = open_front([f"{upstream}/new"], [])
+    proxy = open_proxy([f"{upstream}/new"], [])
     try:
-        answer = httpx.post(f"http://127.0.0.1:{front.port}{path}", content=b"{}")
+        answer = httpx.post(f"http://127.0.0.1:{proxy.port}{path}", content=b"{}")
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.json()["path"] == "/new" + path
 
 
 def test_a_body_that_lies_about_its_encoding_is_passed_on_as_it_is(upstream: str) -> None:
-    front = open_front([f"{upstream}/new"], [])
+    proxy = open_proxy([f"{upstream}/new"], [])
     try:
         answer = httpx.post(
-            f"http://127.0.0.1:{front.port}/api/orders", content=b"{}", headers={"Content-Encoding": "gzip"}
+            f"http://127.0.0.1:{proxy.port}/api/orders", content=b"{}", headers={"Content-Encoding": "gzip"}
         )
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.json()["body"] == "{}"
 
 
 def test_a_body_over_the_gateways_limit_is_413(upstream: str) -> None:
-    front = open_front([f"{upstream}/new"], [])
+    proxy = open_proxy([f"{upstream}/new"], [])
     try:
-        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"x" * (10 * 1024 * 1024 + 1))
+        answer = httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", content=b"x" * (10 * 1024 * 1024 + 1))
     finally:
-        front.stop()
+        proxy.stop()
 
     assert (answer.status_code, answer.json()["type"]) == (413, "urn:mercato:problem:too-large")
 
 
 def test_a_cloud_that_is_away_is_503_with_what_to_do() -> None:
-    front = open_front(["http://127.0.0.1:9/new"], [])
+    proxy = open_proxy(["http://127.0.0.1:9/new"], [])
     try:
-        answer = httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}")
+        answer = httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", content=b"{}")
     finally:
-        front.stop()
+        proxy.stop()
 
     assert answer.status_code == 503
     assert answer.headers["Content-Type"] == "application/problem+json"
@@ -205,14 +205,14 @@ def test_a_cloud_that_is_away_is_503_with_what_to_do() -> None:
 
 def test_a_head_over_the_gateways_limit_is_answered_here_in_our_words(upstream: str) -> None:
     served: list[Served] = []
-    front = open_front([f"{upstream}/new"], served)
+    proxy = open_proxy([f"{upstream}/new"], served)
     try:
         answers = [
-            httpx.get(f"http://localhost:{front.port}/api/products", params={"q": "x" * 20_000}),
-            httpx.get(f"http://localhost:{front.port}/api/products", headers={"X-Filler": "x" * 20_000}),
+            httpx.get(f"http://localhost:{proxy.port}/api/products", params={"q": "x" * 20_000}),
+            httpx.get(f"http://localhost:{proxy.port}/api/products", headers={"X-Filler": "x" * 20_000}),
         ]
     finally:
-        front.stop()
+        proxy.stop()
 
     for answer in answers:
         assert answer.status_code == 431
@@ -221,17 +221,17 @@ def test_a_head_over_the_gateways_limit_is_answered_here_in_our_words(upstream: 
 
 
 def test_the_fronts_own_answers_keep_the_promises_of_api_gateways(upstream: str) -> None:
-    front = open_front([f"{upstream}/old"], [])
+    proxy = open_proxy([f"{upstream}/old"], [])
     own = load_template("template.yaml")["Resources"]["Api"]["Properties"]["GatewayResponses"]["DEFAULT_4XX"]
     try:
         answers = [
-            httpx.get(f"http://127.0.0.1:{front.port}/api/products", headers={"X-Filler": "x" * 20_000}),
-            httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"x" * (10 * 1024 * 1024 + 1)),
-            httpx.post(f"http://127.0.0.1:{front.port}/api/orders", content=b"{}"),
+            httpx.get(f"http://127.0.0.1:{proxy.port}/api/products", headers={"X-Filler": "x" * 20_000}),
+            httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", content=b"x" * (10 * 1024 * 1024 + 1)),
+            httpx.post(f"http://127.0.0.1:{proxy.port}/api/orders", content=b"{}"),
         ]
     finally:
-        front.stop()
-    away = open_front(["http://127.0.0.1:9/new"], [])
+        proxy.stop()
+    away = open_proxy(["http://127.0.0.1:9/new"], [])
     try:
         answers.append(httpx.get(f"http://127.0.0.1:{away.port}/api/orders"))
     finally:

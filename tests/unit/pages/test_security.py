@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pages import cookies, gate
+from pages import cookies, security
 from tests.kit import aws_events
 
 OURS = "https://shop.example"
@@ -19,7 +19,7 @@ OURS = "https://shop.example"
     ],
 )
 def test_a_form_of_our_own_page_is_taken(headers: dict[str, str]) -> None:
-    gate.require_same_origin("POST", headers, OURS)
+    security.require_same_origin("POST", headers, OURS)
 
 
 @pytest.mark.parametrize(
@@ -40,21 +40,21 @@ def test_a_form_of_our_own_page_is_taken(headers: dict[str, str]) -> None:
 )
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
 def test_a_form_of_another_page_is_refused(method: str, headers: dict[str, str]) -> None:
-    with pytest.raises(gate.CrossSite):
-        gate.require_same_origin(method, headers, OURS)
+    with pytest.raises(security.CrossSite):
+        security.require_same_origin(method, headers, OURS)
 
 
 def test_the_site_s_address_may_end_in_a_slash() -> None:
-    gate.require_same_origin("POST", {"origin": OURS}, f"{OURS}/")
+    security.require_same_origin("POST", {"origin": OURS}, f"{OURS}/")
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_what_changes_nothing_may_come_from_anywhere(method: str) -> None:
-    gate.require_same_origin(method, {"sec-fetch-site": "cross-site"}, OURS)
+    security.require_same_origin(method, {"sec-fetch-site": "cross-site"}, OURS)
 
 
 def test_the_policy_lets_in_our_own_files_alone() -> None:
-    policy = gate.policy()
+    policy = security.policy()
     assert "default-src 'none'" in policy
     assert "script-src 'self';" in policy
     assert "unsafe" not in policy
@@ -62,15 +62,15 @@ def test_the_policy_lets_in_our_own_files_alone() -> None:
 
 
 def test_a_page_may_add_a_source_to_its_policy() -> None:
-    policy = gate.policy(("script-src", "https://js.stripe.com"), ("frame-src", "https://js.stripe.com"))
+    policy = security.policy(("script-src", "https://js.stripe.com"), ("frame-src", "https://js.stripe.com"))
     assert "script-src 'self' https://js.stripe.com;" in policy
     assert policy.endswith("frame-src https://js.stripe.com")
-    assert "js.stripe.com" not in gate.policy()
+    assert "js.stripe.com" not in security.policy()
 
 
 def test_the_visitor_has_the_address_that_api_gateway_saw() -> None:
     event = aws_events.http_api_request("GET", "/", source="1.2.3.4")
-    assert gate.Visitors("").address(event, {"x-forwarded-for": "5.6.7.8"}) == "1.2.3.4"
+    assert security.Visitors("").address(event, {"x-forwarded-for": "5.6.7.8"}) == "1.2.3.4"
 
 
 def test_no_script_and_no_other_host_has_a_session_cookie() -> None:
