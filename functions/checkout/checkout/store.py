@@ -34,12 +34,15 @@ class Checkouts:
     def __init__(self, table: Table) -> None:
         self._table = table
 
-    def add(self, session: Session, now: datetime) -> None:
-        """Idempotent: the put of an existing session changes nothing, since its id is derived from the request."""
+    def add(self, session: Session, now: datetime) -> bool:
+        """Stores a new session. Returns False, and changes nothing, if it is stored already: its id is derived from the
+        request, so this is a retry.
+        """
         try:
             self._table.write(expiry.put_new(_item(session, now), now))
         except ConditionFailed:
-            return
+            return False
+        return True
 
     def find(self, checkout_id: str, now: datetime) -> Session | None:
         item = expiry.live(self._table.get(_pk(checkout_id), "SESSION"), now)

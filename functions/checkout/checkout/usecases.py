@@ -108,11 +108,12 @@ class Shown:
 
 def start(session: Session, address: str, checkouts: Checkouts, till: Till, now: datetime) -> Shown:
     """Stores a new session. `address` is where the buyer's request came from. Idempotent by its id, which is derived
-    from the request. Raises its first Obstacle.
+    from the request: a retry shows the session as it is by then. Raises its first Obstacle.
     """
     shown = _without_obstacle(show(session, till, now, Entered(session.codes, address)))
-    checkouts.add(session, now)
-    return shown
+    if checkouts.add(session, now):
+        return shown
+    return show(checkouts.load(session.id, session.customer_id, now), till, now)
 
 
 def lines_of(customer_id: str, cart: Cart, carts: Carts) -> tuple[Line, ...]:

@@ -123,6 +123,19 @@ def test_no_address_is_kept_for_longer_than_a_day_after_the_last_change(desk: De
     assert desk.call("GET", f"/{desk.open()['checkout_id']}")[0] == 200
 
 
+def test_a_retry_whose_first_answer_is_gone_shows_the_checkout_as_it_is_by_now(desk: Desk) -> None:
+    path = f"/{desk.open()['checkout_id']}"
+    desk.wait(hours=23)
+    assert desk.call("PATCH", path, {"version": 1, "service": "express"})[0] == 200
+    desk.wait(hours=1)
+
+    again = desk.open()
+
+    assert (again["version"], again["service"]) == (2, "express")
+    assert again["quote"]["token"] == desk.call("GET", path)[1]["quote"]["token"]
+    assert desk.call("PATCH", path, {"version": again["version"], "service": "standard"})[0] == 200
+
+
 def test_a_cart_that_has_changed_is_refused_and_says_its_version(desk: Desk) -> None:
     status, answer = desk.call("POST", "", {"cart": CART | {"version": 6}}, key="k")
     assert (status, problem(answer), answer["cart"]) == (409, "cart-changed", CART)
