@@ -13,7 +13,7 @@ import inspect
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from _pytest.fixtures import FixtureFunctionDefinition
+import pytest
 
 import tests.conftest
 import tests.integration.conftest
@@ -21,6 +21,7 @@ from tests.kit import cases
 from tests.kit.cases import Accepted
 
 MAIN = "service"
+FIXTURE = type(pytest.fixture(lambda: None))  # pytest does not export this type
 SHARED = {"tests/conftest.py": tests.conftest, "tests/integration/conftest.py": tests.integration.conftest}
 
 
@@ -64,4 +65,4 @@ def _with_needs(conftest: Any, names: list[str]) -> dict[str, Any]:
 
 
 def _has(module: Any, name: str) -> bool:
-    return isinstance(getattr(module, name, None), FixtureFunctionDefinition)
+    return isinstance(getattr(module, name, None), FIXTURE)

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -21,6 +19,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, Response, expect
 
 import storefront.wiring
+from infra.local.http_server import Answer, serving
 from mercato.clock import rfc3339, utc_now
 from tests.e2e.web.conftest import PATIENCE
 from tests.kit import stripe_js
@@ -87,30 +86,15 @@ class Counter:
 def served(shop: Ask, sent: list[str]) -> Iterator[str]:  # noqa: F811
     """The storefront at an address of its own. `sent` gets what it is asked. Yields the address."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-            sent.append(f"{self.path} {body}")
-            by_script = {name.lower(): value for name, value in self.headers.items() if name.lower() == "hx-request"}
-            found = shop(self.command, self.path, dict(parse_qsl(body)), as_user=True, headers=by_script)
-            self.send_response(found.status)
-            for name, value in found.headers.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(base64.b64decode(found.text) if found.is_base64 else found.text.encode())
+    def answer(method: str, path: str, headers: dict[str, str], content: bytes) -> Answer:
+        body = content.decode()
+        sent.append(f"{path} {body}")
+        by_script = {name: value for name, value in headers.items() if name == "hx-request"}
+        found = shop(method, path, dict(parse_qsl(body)), as_user=True, headers=by_script)
+        return found.status, found.headers, base64.b64decode(found.text) if found.is_base64 else found.text.encode()
 
-        do_POST = do_GET  # noqa: N815
-
-        def log_message(self, format: str, *args: Any) -> None:
-            """Quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
-    try:
-        yield f"http://localhost:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(answer) as url:
+        yield url.replace("127.0.0.1", "localhost")
 
 
 @pytest.fixture
