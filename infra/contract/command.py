@@ -25,7 +25,7 @@ def contract(release: bool, breaks: bool) -> None:
         click.echo(f"wrote {path.relative_to(ROOT)}")
     found = [] if release else generated.breaking_clients()
     if found:
-        click.echo(f"{len(found)} changes break clients of the last release, as the new version may (--breaks)")
+        click.echo(f"Changes that break clients of the last release, as the new version may: {len(found)} (--breaks)")
     if breaks:
         for change in found:
             click.echo(f"  {change}")

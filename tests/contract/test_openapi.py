@@ -10,9 +10,11 @@ from typing import Any
 
 import jsonschema
 import pytest
+from click.testing import CliRunner
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from infra.contract import events
+from infra.contract.command import contract
 from infra.contract.openapi.operations import Operation, operations
 from infra.contract.openapi.problems import problems_of
 from infra.contract.services import SERVICES
@@ -56,6 +58,16 @@ def test_no_client_of_the_last_release_is_broken_unless_the_version_says_so() ->
         warnings.warn(f"{len(found)} changes break the last release: mercato contract --breaks", stacklevel=1)
     else:
         assert found == [], "clients of the last release would break"
+
+
+def test_the_command_counts_what_breaks_clients_and_lists_it_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "write", list)  # the files are tested above
+    found = events.breaking_clients()
+    count = f"Changes that break clients of the last release, as the new version may: {len(found)} (--breaks)"
+
+    assert CliRunner().invoke(contract, []).output.splitlines() == ([count] if found else [])
+    listed = CliRunner().invoke(contract, ["--breaks"]).output.splitlines()
+    assert listed == ([count, *(f"  {change}" for change in found)] if found else [])
 
 
 def test_every_public_route_of_every_service_is_there_and_no_peers_route() -> None:
