@@ -86,7 +86,7 @@ test-lint:
 	  || { echo "make lint found something, which is shown when the tests have ended"; exit 1; }
 
 chaos: setup ## The whole proof: every fault in every step, interleavings, the rush, a bad day, the storm (long)
-	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs
+	pytest tests/chaos -m "not e2e" -n 2 --dist worksteal -q -rs --timeout 3600
 	pytest tests/integration -m long -q
 	pytest tests/e2e -m long -q
 	pytest tests/chaos -m e2e -q -s -rs
