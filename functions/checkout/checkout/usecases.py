@@ -113,7 +113,7 @@ def start(session: Session, address: str, checkouts: Checkouts, till: Till, now:
     shown = _without_obstacle(show(session, till, now, Entered(session.codes, address)))
     if checkouts.add(session, now):
         return shown
-    return show(checkouts.load(session.id, session.customer_id, now), till, now)
+    return show(checkouts.find(session.id, now) or session, till, now)
 
 
 def lines_of(customer_id: str, cart: Cart, carts: Carts) -> tuple[Line, ...]:
