@@ -6,17 +6,19 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from checkout.domain import KEPT_FOR
 from infra.contract import events
 from infra.contract.openapi.operations import Operation, operations
 from infra.contract.openapi.problems import problems_of
 from infra.contract.services import SERVICES
-from mercato.http import PEER, PUBLIC
+from mercato.http import PEER, PUBLIC, idempotency
 from tests.kit.template import routes
 
 DOCUMENT: dict[str, Any] = json.loads(events.OPENAPI.read_text())
@@ -125,6 +127,42 @@ def test_a_list_states_its_page_and_its_filters() -> None:
     assert parameters.keys() == {"status", "limit", "cursor"}
     assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
     assert not any(part["required"] for part in parameters.values())
+
+
+def test_a_list_says_what_its_parameters_mean() -> None:
+    """A query's model is no component, so the operation has its description."""
+    assert "Prices are in minor units" in operation("list_products")["description"]
+    assert "separated by commas" in operation("list_products")["description"]
+    for one in operations():
+        said = vars(one.query).get("__doc__") if one.query else None
+        assert " ".join((said or "").split()) in operation(one.name).get("description", ""), one
+
+
+def test_a_field_that_a_change_leaves_out_has_no_default() -> None:
+    """A client that sent the default would overwrite what it left out."""
+    for method, path, found in OPERATIONS:
+        if method == "patch":
+            body = found["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            fields = DOCUMENT["components"]["schemas"][body]["properties"]
+            assert {name for name, field in fields.items() if "default" in field} == set(), path
+
+
+def test_only_an_operation_that_takes_a_key_answers_about_keys() -> None:
+    for _, _, found in OPERATIONS:
+        takes_key = {"$ref": "#/components/parameters/IdempotencyKey"} in found.get("parameters", [])
+        answers = json.dumps(found["responses"])
+        assert takes_key or not re.search("idempotency-key|request-in-flight", answers), found["operationId"]
+
+
+def test_a_key_is_known_for_the_day_that_the_document_promises() -> None:
+    assert "sent again within a day" in " ".join(DOCUMENT["info"]["description"].split())
+    assert min(idempotency.KEPT, KEPT_FOR) >= timedelta(days=1)
+
+
+def test_a_field_s_rule_keeps_its_names_in_capitals() -> None:
+    assert DOCUMENT["components"]["schemas"]["Money"]["properties"]["currency"]["description"] == (
+        "Must be an ISO 4217 code, such as GBP."
+    )
 
 
 def test_a_webhook_states_its_signature_and_the_model_that_it_reads() -> None:

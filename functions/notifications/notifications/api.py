@@ -504,9 +504,9 @@ def decline_guests_wish(token: str) -> NoContent:
 
 @app.put("/api/notifications/guests/{cart_id}/reminder", role=PUBLIC, capability="cart_id", limit=GUEST_REMINDERS)
 def ask_for_reminder(cart_id: str, wish: GuestReminder) -> NoContent:
-    """Asks for one reminder of a guest's cart. The mail is sent `CartReminderDays` after this request and the cart's
-    last change, unless an order was placed with the address. Idempotent. The answer does not depend on what the shop
-    knows of the address.
+    """Asks for one reminder of a guest's cart. The mail is sent as many days after this request and the cart's last
+    change as the shop has set, unless an order was placed with the address. Idempotent. The answer does not depend on
+    what the shop knows of the address.
     """
     reminders.ask_for_reminder(cart_id, wish.email, wish.language, ports(), utc_now())
     return NoContent()
