@@ -19,8 +19,8 @@ A commerce back end: many services behind one address.
 `Authorization: Bearer …`. `x-roles` names the roles that an operation serves. Another user's object answers 404.
 
 **Retries.** A write that takes an `Idempotency-Key` can be sent again with the same key and body. It takes effect once,
-if it is sent again within a day: after that, some operations no longer know the key. A refusal is not kept: the same
-request is decided again. A key belongs to its caller and operation.
+if it is sent again within a day: after that, some operations no longer know the key. A refusal is not kept, unless the
+operation says so: the same request is decided again. A key belongs to its caller and operation.
 
 **Lists** have pages. Send the `next_cursor` of a page as the `cursor` of the next request. It is null on the last page.
 
