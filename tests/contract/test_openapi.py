@@ -12,13 +12,22 @@ from typing import Any
 import jsonschema
 import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 
 from checkout.domain import KEPT_FOR
+from documents.domain import Numbering, check_prefixes
 from infra.contract import events
+from infra.contract.openapi import examples
 from infra.contract.openapi.operations import Operation, operations
 from infra.contract.openapi.problems import problems_of
 from infra.contract.services import SERVICES
+from mercato import addresses
 from mercato.http import PEER, PUBLIC, idempotency
+from notifications.api import KindSwitch
+from notifications.domain import BY_SMS, SWITCHABLE
+from promotions.domain import Coupon, changed_coupon, checked
+from promotions.views import CouponChanges, NewCoupon
+from tests.conftest import NOON
 from tests.kit.template import routes
 
 DOCUMENT: dict[str, Any] = json.loads(events.OPENAPI.read_text())
@@ -104,6 +113,39 @@ def test_every_example_is_one_of_its_schema() -> None:
         for example in [content["example"]] if "example" in content else content["examples"].values():
             value = example["value"] if "examples" in content else example
             jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
+
+
+def test_every_example_of_a_body_is_taken_by_its_model() -> None:
+    for one in operations():
+        if one.body is not None and issubclass(one.body, BaseModel):
+            content = operation(one.name)["requestBody"]["content"]["application/json"]
+            one.body.model_validate_json(json.dumps(content["example"]))
+
+
+def whole(component: str) -> str:
+    return json.dumps(examples.WHOLE[component])
+
+
+def test_no_example_of_a_body_is_refused_by_the_rules_of_its_service() -> None:
+    """A schema cannot say what one field asks of another one."""
+    for name in ("orders.ShippingAddress", "checkout.AddressGiven"):
+        address = examples.WHOLE[name]
+        assert list(addresses.findings(address["country"], address["postcode"], address.get("region"))) == [], name
+    check_prefixes(Numbering.model_validate_json(whole("documents.Numbering")), {})
+    given = NewCoupon.model_validate_json(whole("promotions.NewCoupon")).given()
+    coupon = checked(Coupon(**given | {"created_at": NOON}))
+    changes = CouponChanges.model_validate_json(whole("promotions.CouponChanges")).given()
+    assert changed_coupon(coupon, 1, changes).version == 2
+    switched = KindSwitch.model_validate_json(whole("notifications.KindSwitch")).kind
+    assert switched in set(SWITCHABLE) & set(BY_SMS)
+    received = examples.WHOLE["orders.LineReceived"]
+    assert received["restock"] + received["write_off"] > 0
+
+
+def test_each_whole_example_is_one_that_the_document_shows() -> None:
+    assert examples.WHOLE.keys() - DOCUMENT["components"]["schemas"].keys() == set()
+    placed = operation("place_order")["requestBody"]["content"]["application/json"]["example"]
+    assert placed["shipping_address"] == examples.WHOLE["orders.ShippingAddress"]
 
 
 def test_an_order_states_its_key_its_statuses_and_what_can_go_wrong() -> None:
