@@ -6,19 +6,30 @@ import json
 import re
 import warnings
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import jsonschema
 import pytest
 from click.testing import CliRunner
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import BaseModel
 
+from checkout.domain import KEPT_FOR
+from documents.domain import Numbering, check_prefixes
 from infra.contract import events
 from infra.contract.command import contract
+from infra.contract.openapi import examples
 from infra.contract.openapi.operations import Operation, operations
 from infra.contract.openapi.problems import problems_of
 from infra.contract.services import SERVICES
-from mercato.http import PEER, PUBLIC
+from mercato import addresses
+from mercato.http import PEER, PUBLIC, idempotency
+from notifications.api import KindSwitch
+from notifications.domain import BY_SMS, SWITCHABLE
+from promotions.domain import Coupon, changed_coupon, checked
+from promotions.views import CouponChanges, NewCoupon
+from tests.conftest import NOON
 from tests.kit.template import routes
 
 DOCUMENT: dict[str, Any] = json.loads(events.OPENAPI.read_text())
@@ -116,6 +127,39 @@ def test_every_example_is_one_of_its_schema() -> None:
             jsonschema.validate(value, schema, cls=jsonschema.Draft202012Validator)
 
 
+def test_every_example_of_a_body_is_taken_by_its_model() -> None:
+    for one in operations():
+        if one.body is not None and issubclass(one.body, BaseModel):
+            content = operation(one.name)["requestBody"]["content"]["application/json"]
+            one.body.model_validate_json(json.dumps(content["example"]))
+
+
+def whole(component: str) -> str:
+    return json.dumps(examples.WHOLE[component])
+
+
+def test_no_example_of_a_body_is_refused_by_the_rules_of_its_service() -> None:
+    """A schema cannot say what one field asks of another one."""
+    for name in ("orders.ShippingAddress", "checkout.AddressGiven"):
+        address = examples.WHOLE[name]
+        assert list(addresses.findings(address["country"], address["postcode"], address.get("region"))) == [], name
+    check_prefixes(Numbering.model_validate_json(whole("documents.Numbering")), {})
+    given = NewCoupon.model_validate_json(whole("promotions.NewCoupon")).given()
+    coupon = checked(Coupon(**given | {"created_at": NOON}))
+    changes = CouponChanges.model_validate_json(whole("promotions.CouponChanges")).given()
+    assert changed_coupon(coupon, 1, changes).version == 2
+    switched = KindSwitch.model_validate_json(whole("notifications.KindSwitch")).kind
+    assert switched in set(SWITCHABLE) & set(BY_SMS)
+    received = examples.WHOLE["orders.LineReceived"]
+    assert received["restock"] + received["write_off"] > 0
+
+
+def test_each_whole_example_is_one_that_the_document_shows() -> None:
+    assert examples.WHOLE.keys() - DOCUMENT["components"]["schemas"].keys() == set()
+    placed = operation("place_order")["requestBody"]["content"]["application/json"]["example"]
+    assert placed["shipping_address"] == examples.WHOLE["orders.ShippingAddress"]
+
+
 def test_an_order_states_its_key_its_statuses_and_what_can_go_wrong() -> None:
     found = operation("place_order")
 
@@ -137,6 +181,42 @@ def test_a_list_states_its_page_and_its_filters() -> None:
     assert parameters.keys() == {"status", "limit", "cursor"}
     assert parameters["limit"]["schema"] == {"type": "integer", "minimum": 1, "maximum": 100, "default": 20}
     assert not any(part["required"] for part in parameters.values())
+
+
+def test_a_list_says_what_its_parameters_mean() -> None:
+    """A query's model is no component, so the operation has its description."""
+    assert "Prices are in minor units" in operation("list_products")["description"]
+    assert "separated by commas" in operation("list_products")["description"]
+    for one in operations():
+        said = vars(one.query).get("__doc__") if one.query else None
+        assert " ".join((said or "").split()) in operation(one.name).get("description", ""), one
+
+
+def test_a_field_that_a_change_leaves_out_has_no_default() -> None:
+    """A client that sent the default would overwrite what it left out."""
+    for method, path, found in OPERATIONS:
+        if method == "patch":
+            body = found["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            fields = DOCUMENT["components"]["schemas"][body]["properties"]
+            assert {name for name, field in fields.items() if "default" in field} == set(), path
+
+
+def test_only_an_operation_that_takes_a_key_answers_about_keys() -> None:
+    for _, _, found in OPERATIONS:
+        takes_key = {"$ref": "#/components/parameters/IdempotencyKey"} in found.get("parameters", [])
+        answers = json.dumps(found["responses"])
+        assert takes_key or not re.search("idempotency-key|request-in-flight", answers), found["operationId"]
+
+
+def test_a_key_is_known_for_the_day_that_the_document_promises() -> None:
+    assert "sent again within a day" in " ".join(DOCUMENT["info"]["description"].split())
+    assert min(idempotency.KEPT, KEPT_FOR) >= timedelta(days=1)
+
+
+def test_a_field_s_rule_keeps_its_names_in_capitals() -> None:
+    assert DOCUMENT["components"]["schemas"]["Money"]["properties"]["currency"]["description"] == (
+        "Must be an ISO 4217 code, such as GBP."
+    )
 
 
 def test_a_webhook_states_its_signature_and_the_model_that_it_reads() -> None:

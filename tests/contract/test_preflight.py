@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from infra import preflight, release, templates
 from infra.paths import UV
 from infra.trouble import Trouble
+from mercato.countries import CODES
 from tests.kit.template import MAIN, ROOT, load_template, resources_of_type
 
 TEMPLATE = templates.read(ROOT / MAIN)
@@ -62,6 +63,18 @@ def test_a_shop_may_sell_in_any_currency_that_its_provider_takes(currency: str) 
 def test_what_is_no_currency_is_refused(currency: str) -> None:
     (found,) = problems(DEV | {"Currency": currency})
     assert found.startswith(f"Currency={currency} is none of AED, ")
+
+
+@pytest.mark.parametrize("country", sorted(CODES))
+def test_a_shop_may_be_in_any_country(country: str) -> None:
+    assert problems(DEV | {"Country": country}) == []
+
+
+@pytest.mark.parametrize("country", ["UK", "XX", "gb", "GBR"])
+def test_what_is_no_country_is_refused(country: str) -> None:
+    """The checkout's form would begin with the first country of its list."""
+    (found,) = problems(DEV | {"Country": country})
+    assert found.startswith(f"Country={country} is none of AD, ")
 
 
 @pytest.mark.parametrize("given", [DEV, PROD], ids=["dev", "prod"])

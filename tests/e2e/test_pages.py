@@ -63,7 +63,7 @@ def test_a_guest_looks_around_and_fills_a_cart(visitor: Visitor) -> None:
     product = first_product(visitor)
     poll(
         lambda: visitor.get(f"/p/{product}").text,
-        lambda page: "Delivery to the United Kingdom: standard" in page,
+        lambda page: "Delivery (United Kingdom): standard" in page,
         what="the delivery's price",
         within=60,
     )

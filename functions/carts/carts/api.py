@@ -91,7 +91,9 @@ class CartView(View):
 
 @app.get("/api/carts/mine", role=(CUSTOMER, PEER), limit=WATCH)
 def show_cart(caller: Caller) -> CartView:
-    """A peer may ask on behalf of a guest, too, whose cart it sees under the guest's id."""
+    """Shows the caller's own cart, without lines if there is none. A peer may ask on behalf of a guest, whose cart it
+    sees under the guest's id.
+    """
     if not caller.user_id:
         raise Unauthenticated("A peer asks on behalf of a user: X-User-Id.")
     if caller.is_peer and is_guest(caller.user_id):

@@ -8,8 +8,8 @@ from mercato.events import EventModel
 
 
 class CartAbandoned(EventModel):
-    """A cart with lines has not changed for a day, or for `CartReminderDays`: a customer's, or that of a guest who
-    wants to be reminded of it. A guest's cart has the guest's id. Published once until the cart changes again.
+    """A cart with lines has not changed for `CartReminderDays`, or for a day where that is 0: a customer's, or that of
+    a guest who wants to be reminded of it. A guest's cart has the guest's id. Published once until the cart changes.
     """
 
     TYPE: ClassVar[str] = "cart.abandoned"

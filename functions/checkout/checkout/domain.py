@@ -21,11 +21,11 @@ KEPT_FOR = timedelta(days=1)  # after the last change
 
 
 class CheckoutNotFound(NotFound):
-    """The session does not exist, has expired, or belongs to another buyer."""
+    """The checkout does not exist, has expired, or belongs to another buyer."""
 
 
 class CheckoutChanged(Conflict):
-    """The session is not at the version that the change names."""
+    """The checkout is not at the version that the change names."""
 
 
 class CartChanged(Conflict):
@@ -61,7 +61,7 @@ class ProductNotForSale(Obstacle):
 
 
 class ShortOfStock(Obstacle):
-    """Less is available than the session wants."""
+    """Less is available than the checkout asks for."""
 
     def __init__(self, name: str, wanted: int, available: int, product_id: str) -> None:
         super().__init__(f"Of {name} there are {available}; you want {wanted}.", product_id)
@@ -69,7 +69,7 @@ class ShortOfStock(Obstacle):
 
 
 class MixedCurrencies(Obstacle):
-    """All that is sold in one session must have the same currency."""
+    """All that is sold in one checkout must have the same currency."""
 
 
 class NoRateForDestination(Obstacle):
@@ -126,7 +126,7 @@ class Line(_Value):
 
 
 class Cart(_Value):
-    """The cart that a session was made of, at this version."""
+    """The cart that a checkout was made of, at this version."""
 
     id: str
     version: int

@@ -26,7 +26,7 @@ _NOTICES = {
 
 
 class Key(Form):
-    """`key` makes a form that is sent twice one deed."""
+    """`key` is the Idempotency-Key: a form that is sent twice takes effect once."""
 
     key: Annotated[str, Field(min_length=8, max_length=64)]
 

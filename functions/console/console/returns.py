@@ -22,7 +22,7 @@ _NOTICES = {
 
 
 class Deed(Form):
-    """`key` makes a form that is sent twice one deed."""
+    """`key` is the Idempotency-Key: a form that is sent twice takes effect once."""
 
     key: Annotated[str, Field(min_length=8, max_length=64)]
 

@@ -95,8 +95,8 @@ _RATES = Kind(
         ("further_item", "Each further piece"),
     ),
     "One line for each price. Places are countries and regions, such as GB FR US-AK, or * for all others. Grams are"
-    " 0 to 2000, over 2000, or any. A price of 0 is free delivery for goods of that value. An empty cell repeats the"
-    " line above, but an empty goods_from or further_item is 0.",
+    " 0 to 2000, over 2000, or any. A price of 0 is free delivery for goods of that value, before discounts. An empty"
+    " cell repeats the line above, but an empty goods_from or further_item is 0.",
     _zones,
     write_rates,
     read_rates,

@@ -32,7 +32,7 @@ handler = app.handler
 
 @app.get("/api/documents", role=CUSTOMER, limit=WATCH)
 def list_documents(query: DocumentsQuery, caller: Caller) -> DocumentList:
-    """The invoice and the credit notes of an order of one's own; of another's, none."""
+    """Lists the invoice and the credit notes of the caller's own order. The order of another customer has none."""
     found = ports().documents.of_order(query.order_id)
     own = [one for one in found if caller.is_admin or one.customer_id == caller.user_id]
     return DocumentList(items=[ListedView.of(one) for one in own])

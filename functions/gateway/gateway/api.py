@@ -26,13 +26,13 @@ def show_health() -> HealthView:
 
 @app.get("/api/openapi.json", role=PUBLIC)
 def show_contract() -> Response[OpenApi]:
-    """This document."""
+    """This document. It has an ETag: a request with this ETag in `If-None-Match` is answered 304, without a body."""
     return Response(read_contract(), headers=_FRESH)
 
 
 @app.get("/api/docs", role=PUBLIC)
 def show_docs() -> Response[Page]:
-    """This document as a page."""
+    """This document as a page. It has an ETag, too."""
     page, policy = read_page()
     return Response(page, headers={"Content-Security-Policy": policy} | _FRESH)
 

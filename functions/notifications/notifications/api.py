@@ -403,7 +403,7 @@ class TextView(View):
 
 
 class PreviewView(View):
-    """`sms_parts` is of how many parts the text message is, each of which is charged."""
+    """`sms_parts` is the number of parts of the text message. Each part is charged."""
 
     subject: str
     body: str
@@ -488,8 +488,8 @@ def wish_as_guest(wish: GuestWish) -> AcceptedForMail[AskedView]:
 
 @app.post("/api/notifications/guest-wishes/{token}", role=PUBLIC, capability="token")
 def confirm_guests_wish(token: str) -> GuestWishView:
-    """Confirms the wish, by the link in the mail. Idempotent. The wish is told as those of customers are, and expires
-    after half a year.
+    """Confirms the wish, by the link in the mail. Idempotent. The guest waits in one line with customers: those who
+    asked first are told first, as many as units come in. The wish expires after half a year.
     """
     found = guests.confirm(token, ports(), utc_now())
     return GuestWishView(product_id=found.product_id, name=found.name)
@@ -504,9 +504,9 @@ def decline_guests_wish(token: str) -> NoContent:
 
 @app.put("/api/notifications/guests/{cart_id}/reminder", role=PUBLIC, capability="cart_id", limit=GUEST_REMINDERS)
 def ask_for_reminder(cart_id: str, wish: GuestReminder) -> NoContent:
-    """Asks for one reminder of a guest's cart. The mail is sent `CartReminderDays` after this request and the cart's
-    last change, unless an order was placed with the address. Idempotent. The answer does not depend on what the shop
-    knows of the address.
+    """Asks for one reminder of a guest's cart. The mail is sent as many days after this request and the cart's last
+    change as the shop has set, unless an order was placed with the address. Idempotent. The answer does not depend on
+    what the shop knows of the address.
     """
     reminders.ask_for_reminder(cart_id, wish.email, wish.language, ports(), utc_now())
     return NoContent()
@@ -527,7 +527,7 @@ def show_left_cart(token: str) -> LeftCartView:
 
 @app.delete("/api/notifications/guest-reminders/{token}", role=PUBLIC, capability="token")
 def end_reminder(token: str) -> NoContent:
-    """Ends the link of the mail and forgets its address: what it led to is put back. Idempotent."""
+    """Ends the link of the mail and forgets its address, once its goods are in a cart again. Idempotent."""
     reminders.end_link(token, ports())
     return NoContent()
 

@@ -13,6 +13,10 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class NotificationSent(EventModel):
+    """The mail or text message (`channel` is email or sms) was handed to its service, or the notification is only
+    listed in the app (in_app).
+    """
+
     TYPE: ClassVar[str] = "notification.sent"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE
 
@@ -23,7 +27,7 @@ class NotificationSent(EventModel):
 
 
 class NotificationFailed(EventModel):
-    """The e-mail will not be sent. The notification is still listed in the app."""
+    """The mail or text message will not be sent. The notification is still listed in the app."""
 
     TYPE: ClassVar[str] = "notification.failed"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {"reason": "MessageRejected: the address does not exist"}

@@ -280,7 +280,7 @@ def list_days(query: DaysQuery) -> DaysView:
 
 @app.get("/api/orders/{order_id}", role=(CUSTOMER, PEER), limit=WATCH)
 def get_order(order_id: str, caller: Caller) -> OrderView:
-    """What the buyer does at the bank is shown to the order's buyer alone."""
+    """Shows an order. `payment.action`, which is what its buyer does at the bank, is shown to the buyer alone."""
     order = usecases.find_order(order_id, orders=ports().orders, customer_id=_whose(caller))
     is_buyer = caller.user_id == order.customer_id
     action = usecases.find_action(order, orders=ports().orders, now=utc_now()) if is_buyer else None

@@ -65,7 +65,7 @@ class NewProduct(Body, Draft):
 
 
 class ProductChanges(Body):
-    """`version` is the version that the caller has read. A null category removes the category."""
+    """`version` is the version that the caller has read. Fields that are left out stay. A null category removes it."""
 
     version: int
     name: ProductName = ""
@@ -138,7 +138,9 @@ class NewImage(Body):
 
 
 class ImageChanges(Body):
-    """A null `alt` takes the picture out of the shop until it is described. `place` counts from 0."""
+    """Fields that are left out stay. A null `alt` takes the picture out of the shop until it is described. `place`
+    counts from 0.
+    """
 
     alt: AltText | None = None
     place: Annotated[int, Field(ge=0, lt=images.MOST)] = 0

@@ -14,6 +14,8 @@ _IMAGE_ID = "0198d6a4-9b20-7d41-8a6c-52f0e7c1d934"
 
 
 class ProductCreated(EventModel):
+    """A product was added, and is for sale. It has no stock yet."""
+
     TYPE: ClassVar[str] = "product.created"
     EXAMPLE: ClassVar[dict[str, Any]] = {
         "product_id": _ID,
@@ -50,6 +52,8 @@ class ProductUpdated(EventModel):
 
 
 class ProductPriceChanged(EventModel):
+    """The price of a product has changed. Orders that were placed before keep theirs."""
+
     TYPE: ClassVar[str] = "product.price_changed"
     EXAMPLE: ClassVar[dict[str, Any]] = {
         "product_id": _ID,
@@ -63,6 +67,8 @@ class ProductPriceChanged(EventModel):
 
 
 class ProductDiscontinued(EventModel):
+    """The product is no longer for sale. This is final."""
+
     TYPE: ClassVar[str] = "product.discontinued"
     EXAMPLE: ClassVar[dict[str, Any]] = {"product_id": _ID}
 

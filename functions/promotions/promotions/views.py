@@ -20,9 +20,7 @@ Version = Annotated[int, Field(ge=1, le=2**53 - 1)]
 
 
 class _Terms(Body):
-    """`basis_points` belong to the kind percentage: 1,000 are 10 %. `amount` belongs to the kind amount. `minimum` is
-    the least value of all goods, before discounts. Without `product_ids` and `category` a coupon applies to all goods.
-    """
+    """The fields that a new coupon and a change of one share. NewCoupon describes them, for the contract."""
 
     basis_points: BasisPoints | None = None
     amount: Money | None = None
@@ -45,7 +43,11 @@ class _Terms(Body):
 
 
 class NewCoupon(_Terms):
-    """Without a `code`, the coupon gets one that nobody can guess. `description` is what the buyer reads."""
+    """Without a `code`, the coupon gets one that nobody can guess. `description` is what the buyer reads.
+
+    `basis_points` belong to the kind percentage: 1,000 are 10 %. `amount` belongs to the kind amount. `minimum` is
+    the least value of all goods, before discounts. Without `product_ids` and `category` a coupon applies to all goods.
+    """
 
     code: Code | None = None
     description: ShortReason
@@ -53,7 +55,9 @@ class NewCoupon(_Terms):
 
 
 class CouponChanges(_Terms):
-    """`version` is the version that the caller has read. Fields that are left out stay; null removes one."""
+    """`version` is the version that the caller has read. Fields that are left out stay; null removes one. The others
+    are those of a new coupon.
+    """
 
     version: Version
     description: ShortReason | None = None

@@ -13,6 +13,8 @@ _EXAMPLE: dict[str, Any] = {
 
 
 class ShipmentCreated(EventModel):
+    """The order of the parcel is confirmed. The carrier gets the parcel once the order is paid."""
+
     TYPE: ClassVar[str] = "shipment.created"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE
 
@@ -22,7 +24,7 @@ class ShipmentCreated(EventModel):
 
 
 class ShipmentDispatched(EventModel):
-    """`tracking_url` is the carrier's page about the parcel, if there is one."""
+    """The carrier has taken the parcel. `tracking_url` is its page about the parcel, if there is one."""
 
     TYPE: ClassVar[str] = "shipment.dispatched"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE | {
@@ -40,6 +42,8 @@ class ShipmentDispatched(EventModel):
 
 
 class ShipmentInTransit(EventModel):
+    """The carrier has scanned the parcel on its way."""
+
     TYPE: ClassVar[str] = "shipment.in_transit"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE
 
@@ -49,6 +53,8 @@ class ShipmentInTransit(EventModel):
 
 
 class ShipmentDelivered(EventModel):
+    """The parcel has arrived."""
+
     TYPE: ClassVar[str] = "shipment.delivered"
     EXAMPLE: ClassVar[dict[str, Any]] = _EXAMPLE
 

@@ -21,7 +21,9 @@ class GoodsValue(Body):
 
 
 class QuoteRequest(Body):
-    """`weight_grams` is that of all items together. `goods` is their value; rates may depend on it."""
+    """`weight_grams` is that of all items together. `goods` is their value in the catalogue's prices,
+    before discounts; rates may depend on it.
+    """
 
     country: Country
     region: Annotated[str, Exact(), Field(pattern=r"^[A-Z0-9]{1,6}$", examples=["CA"])] | None = None

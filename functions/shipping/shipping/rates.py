@@ -53,8 +53,9 @@ class _Value(BaseModel):
 
 
 class Price(_Value):
-    """The price for goods of this value or more, in minor units. 0 from a value on means free delivery from there on.
-    `further_item` is added for each piece after the first.
+    """The price for goods of the value `goods_from` or more, in minor units. An `amount` of 0 is free delivery from
+    that value on. The value is that of the catalogue's prices, before discounts. `further_item` is added for each piece
+    after the first.
     """
 
     goods_from: Annotated[int, Field(strict=True, ge=0, le=MAX_AMOUNT, examples=[0])]

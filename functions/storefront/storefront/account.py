@@ -154,6 +154,6 @@ def close(visit: Visit, form: Closure) -> Redirect:
 
 
 def _log_out(visit: Visit, said: str) -> Redirect:
-    """After a deed that has ended all sessions at the server: that the server cannot be asked once more is no error."""
+    """The caller has ended all sessions at the server, so a log-out that fails there is no error."""
     part(visit.visitor.log_out)
     return Redirect(f"/login?said={said}")

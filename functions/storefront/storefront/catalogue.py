@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from mercato.clock import utc_now
 from mercato.money import InvalidAmount, Money
 from pages import Page, Visit
+from pages.countries import NAMES
 from pages.visitor import Part, Reply, part, parts, path
 from storefront.pages import pages
 from storefront.wiring import ports
@@ -114,13 +115,19 @@ def show_product(visit: Visit, product_id: str) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     is_sold = product["status"] != "discontinued"
     quotes = part(lambda: _quotes(visit, product)) if is_sold else Part()
-    values = {"product": product, "is_sold": is_sold, "quotes": quotes}
+    country = ports().settings.country
+    values = {"product": product, "is_sold": is_sold, "quotes": quotes, "home": NAMES.get(country, country)}
     return Page("product.html", values, 200 if is_sold else 404, is_personal=False)
 
 
 def _quotes(visit: Visit, product: Any) -> Any:
     """They are the same for each visitor and for products of one weight and price: they are asked for once a minute."""
-    wanted = {"country": "GB", "items": 1, "weight_grams": product["weight_grams"], "goods": product["price"]}
+    wanted = {
+        "country": ports().settings.country,
+        "items": 1,
+        "weight_grams": product["weight_grams"],
+        "goods": product["price"],
+    }
     minute, known = int(utc_now().timestamp()) // 60, ports().quotes
     parcel = (product["weight_grams"], product["price"]["amount"], product["price"]["currency"])
     if minute not in known:

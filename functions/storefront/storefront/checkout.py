@@ -46,7 +46,7 @@ _FIELDS = ("name", "company", "line1", "line2", "city", "region", "postcode", "c
 _KEPT = ("payment_token", "sms", "sms_phone", "code")
 _BILLING = "billing_"  # before the name of a field of the billing address
 _BILLING_FIELDS = tuple(_BILLING + name for name in _FIELDS)
-_EMPTY = dict.fromkeys((*_FIELDS, *_BILLING_FIELDS, "email"), "") | {"country": "GB", "bill_to": "same", "remind": ""}
+_EMPTY = dict.fromkeys((*_FIELDS, *_BILLING_FIELDS, "email"), "") | {"bill_to": "same", "remind": ""}
 
 
 class BillTo(StrEnum):
@@ -147,7 +147,7 @@ def show_start(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
     loaded = part(lambda: cart.load(visit))
     earlier = part(lambda: _earlier_fields(visit)).value or {}
-    visit.values = _EMPTY | earlier | (visit.values or _wish(visit))
+    visit.values = _blank() | earlier | (visit.values or _wish(visit))
     return _address_page(visit, loaded, None)
 
 
@@ -174,6 +174,11 @@ def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
             **({} if checkout else cart.count_of(loaded)),
         },
     )
+
+
+def _blank() -> dict[str, str]:
+    """A form that nobody has filled in yet begins with the shop's country."""
+    return _EMPTY | {"country": ports().settings.country}
 
 
 def _place(country: str, region: str) -> dict[str, Any]:
@@ -564,7 +569,7 @@ def show_address(visit: Visit, checkout_id: str) -> Page | Redirect:
 
 
 def _address(visit: Visit, shown: Any) -> Page:
-    visit.values = _EMPTY | _fields_of(shown) | (visit.values or _wish(visit))
+    visit.values = _blank() | _fields_of(shown) | (visit.values or _wish(visit))
     return _address_page(visit, Part(), shown)
 
 

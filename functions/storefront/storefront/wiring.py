@@ -12,13 +12,15 @@ from pages import SiteSettings
 
 @dataclass(frozen=True)
 class Settings(SiteSettings):
-    """`payment_provider` decides how a card is taken; `currency` is that of the price filters. Without
+    """`payment_provider` decides how a card is taken; `currency` is that of the price filters. `country` is the
+    seller's, for which a product's page quotes the delivery and with which an empty address begins. Without
     `sms_origination` the shop sends no text messages. With `cart_reminder_days` 0 it sends no reminders of carts.
     """
 
     payment_provider: str = "sandbox"
     stripe_publishable_key: str = ""
     currency: str = "GBP"
+    country: str = "GB"
     sms_origination: str = ""
     cart_reminder_days: int = 0
 

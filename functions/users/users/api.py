@@ -84,8 +84,6 @@ class Reset(Body):
 
 
 class UsersQuery(Query):
-    """The address must be whole: there is no search for a part of one."""
-
     email: EmailAddress
 
 

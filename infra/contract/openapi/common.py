@@ -18,7 +18,9 @@ A commerce back end: many services behind one address.
 **Authentication.** `POST /api/users/login` returns an access token that is valid for 15 minutes. Send it as
 `Authorization: Bearer …`. `x-roles` names the roles that an operation serves. Another user's object answers 404.
 
-**Retries.** A write that takes an `Idempotency-Key` can be sent again with the same key and body. It takes effect once.
+**Retries.** A write that takes an `Idempotency-Key` can be sent again with the same key and body. It takes effect once,
+if it is sent again within a day: after that, some operations no longer know the key. A refusal is not kept, unless the
+operation says so: the same request is decided again. A key belongs to its caller and operation.
 
 **Lists** have pages. Send the `next_cursor` of a page as the `cursor` of the next request. It is null on the last page.
 
@@ -26,6 +28,8 @@ A commerce back end: many services behind one address.
 
 **Errors** are RFC 9457 problem documents. `type` is stable, so that a client can switch on it. `detail` is for people.
 Quote the `request_id` when you ask about an error. New types may be added: handle an unknown type by its status.
+Any operation may also answer 403 where a firewall is in front of the API, and 504 where it took too long: a write may
+then have been done. Look, or send it again with the same `Idempotency-Key`.
 
 **Tracing.** Every response has an `X-Request-Id`. It is the one of the request, if that has 8 to 64 letters, digits,
 `.`, `_` or `-`; otherwise a new one. `traceparent` follows W3C Trace Context.

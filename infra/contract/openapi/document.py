@@ -137,6 +137,9 @@ class _Writer:
             said = {"schema": {"type": "string"}, "example": body.example}
             return {"required": True, "description": (body.__doc__ or "").strip(), "content": {body.media_type: said}}
         schema = self._schemas[(self._operation.name, "body")]
+        if self._operation.route.method == "PATCH":  # a field that is left out stays as it is, and has no default
+            for field in resolve(schema, self._components)["properties"].values():
+                field.pop("default", None)
         return {
             "required": True,
             "content": {"application/json": {"schema": schema, "example": example_of(schema, self._components)}},

@@ -72,6 +72,39 @@ SAMPLES |= {
     "SummaryView.reason": None,
     "WebhookEvent.id": "evt_1",
 }
+_ADDRESS = {
+    "name": "Ada Lovelace",
+    "line1": "1 Quay",
+    "city": "Leith",
+    "postcode": "EH6 6QQ",
+    "country": "GB",
+    "phone": "+44 20 7946 0958",
+}
+# Component → example, for bodies whose fields depend on each other: what is here must be no refused request.
+WHOLE: dict[str, dict[str, Any]] = {
+    "checkout.AddressGiven": _ADDRESS,
+    "checkout.TaxRate": {"country": "GB", "tax_class": "standard", "rate": "0.2000", "valid_from": "2011-01-04"},
+    "documents.Numbering": {"invoice_prefix": "INV", "credit_note_prefix": "CRN", "counting": "yearly"},
+    "notifications.KindSwitch": {"kind": "order_shipped", "email": True, "sms": True},
+    "orders.LineReceived": {"product_id": _ID, "restock": 1, "write_off": 0},
+    "orders.ShippingAddress": _ADDRESS,
+    "promotions.CouponChanges": {"version": 1, "description": "15 % off", "basis_points": 1500},
+    "promotions.NewCoupon": {
+        "code": "AUTUMN-10",
+        "description": "10 % off",
+        "kind": "percentage",
+        "basis_points": 1000,
+        "minimum": {"amount": 2000, "currency": "GBP"},
+        "valid_until": "2026-12-31T23:59:59.000Z",
+        "limit": 100,
+    },
+    "shipping.QuoteRequest": {
+        "country": "GB",
+        "items": 2,
+        "weight_grams": 800,
+        "goods": {"amount": 2500, "currency": "GBP"},
+    },
+}
 _BY_TYPE: dict[str, Any] = {"integer": 1, "number": 1.5, "boolean": True, "string": "text", "null": None}
 
 
@@ -80,7 +113,10 @@ def example_of(schema: dict[str, Any], components: dict[str, Any], name: str = "
     own = schema.get("examples") or ([schema["example"]] if "example" in schema else None)
     if own:
         return own[0]
-    owner = schema.get("$ref", "").rpartition("/")[2].rpartition(".")[2]
+    component = schema.get("$ref", "").rpartition("/")[2]
+    if component in WHOLE:
+        return WHOLE[component]
+    owner = component.rpartition(".")[2]
     schema = resolve(schema, components)
     if schema.get("examples"):
         return schema["examples"][0]

@@ -16,15 +16,37 @@ _OF_REFUNDS = (
     "wrong-currency",
 )
 _REFUNDS = (*_OF_REFUNDS, "unknown-payment")
+_OF_PRICING = (
+    "amount-too-large",
+    "mixed-currencies",
+    "no-rate-for-destination",
+    "no-tax-rate",
+    "nothing-to-pay",
+    "parcel-too-heavy",
+    "product-not-for-sale",
+    "service-not-offered",
+    "short-of-stock",
+)
 _NO_TOKEN = "the route shares code with a route that takes such a token, and takes none itself"
 _CAUGHT = "the use case converts it to another response"
 _BODY = "the body's model has the same rule and refuses the request earlier"
 _GUESTS = "a guest's cart belongs to no account"
 _NO_ACCOUNT = "a guest has no account"
 _NO_LINK = "the route calls a method of the same name as one that reads a link, and reads none"
+_OTHER_GET = "the route calls a method of the same name as one that raises it, and calls another"
 _SHARED = "the route shares code with a change that can raise it, and cannot raise it itself"
 
 NEVER: tuple[tuple[str, str, tuple[str, ...]], ...] = (
+    (_OTHER_GET, "GET /api/.well-known/jwks.json", ("user-not-found",)),
+    (_CAUGHT, "GET /api/users", ("user-not-found",)),
+    (_CAUGHT, "GET /api/payments", ("unknown-payment",)),
+    (_OTHER_GET, "GET /api/products", ("product-not-found",)),
+    (_OTHER_GET, "GET /api/products/lookup", ("product-not-found",)),
+    (_OTHER_GET, "GET /api/products/imports", ("product-not-found",)),
+    (_OTHER_GET, "GET /api/products/imports/{import_id}", ("product-not-found",)),
+    (_OTHER_GET, "GET /api/products/imports/{import_id}/rows", ("product-not-found",)),
+    ("the route asks for the first page only", "GET /api/products/{product_id}", ("invalid-cursor",)),
+    (_OTHER_GET, "GET /api/checkouts/taxes", _OF_PRICING),
     (_CAUGHT, "POST /api/users", ("user-not-found",)),
     (_BODY, "POST /api/users", ("invalid-name",)),
     (_BODY, "PATCH /api/users/me", ("invalid-name",)),

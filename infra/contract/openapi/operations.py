@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import typing
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,7 +45,9 @@ class Operation:
 
     @property
     def description(self) -> str:
-        return " ".join((inspect.getdoc(self.route.function) or "").split())
+        """What the route does, and then what its query's model says of the parameters, which are no component."""
+        said = [self.route.function.__doc__, vars(self.query).get("__doc__") if self.query else None]
+        return " ".join(word for text in said for word in (text or "").split())
 
     @property
     def is_public(self) -> bool:

@@ -21,6 +21,7 @@ from infra.contract.openapi.operations import Operation
 from mercato.errors import (
     DomainError,
     Forbidden,
+    IdempotencyKeyReused,
     Malformed,
     MethodNotAllowed,
     NotFound,
@@ -29,11 +30,13 @@ from mercato.errors import (
     Unauthenticated,
 )
 from mercato.http import charsets, rate_limit, request
+from mercato.http.idempotency import RequestInFlight
 from mercato.http.request import Query
 from mercato.http.response import status_of
 from mercato.store.dynamo import InvalidCursor
 
 _TRANSLATED = ("mercato.peers.client", "mercato.store.dynamo")
+_OF_KEYS = {request.InvalidIdempotencyKey, IdempotencyKeyReused, RequestInFlight}
 _OF_AWS = "mercato.aws."  # its methods are botocore's, whatever they are called
 
 Problems = dict[int, set[type[DomainError]]]
@@ -44,6 +47,8 @@ def problems_of(operation: Operation) -> Problems:
     found: Problems = {}
     never = never_answered(operation)
     for kind in _expected(operation) | reachable_errors(operation):
+        if kind in _OF_KEYS and not operation.takes_key:
+            continue
         if kind.slug() not in never and not issubclass(kind, MethodNotAllowed):
             found.setdefault(status_of(kind)[0], set()).add(kind)
     return dict(sorted(found.items()))

@@ -55,7 +55,8 @@ def _plain(schema: Any) -> Any:
     if found.get("default") == "" and found.get("minLength"):
         del found["default"]  # the default stands for an omitted value and is itself not a valid input
     if found.get("pattern") in WORDS and "description" not in found:
-        found["description"] = WORDS[found["pattern"]].capitalize() + "."
+        words = WORDS[found["pattern"]]
+        found["description"] = f"{words[0].upper()}{words[1:]}."  # capitalize() would write "gbp"
     return found
 
 

@@ -45,6 +45,15 @@ def test_a_code_in_any_case_becomes_discounts_of_the_lines_and_of_the_delivery_w
     assert shown["charges"][1]["description"] == "TEN: 10 % off"
 
 
+def test_the_delivery_is_quoted_for_the_goods_before_discounts(shop: Desk) -> None:
+    """So a code takes no free delivery away (docs/shipping.md)."""
+    shop.open(codes=["TEN"])
+
+    quoted = [asked["goods"] for peer, asked in shop.peers.asked if peer == "shipping"]
+    assert quoted
+    assert all(goods == pounds(4500) for goods in quoted)
+
+
 def test_a_checkout_opens_with_codes(shop: Desk) -> None:
     shown = shop.open(codes=["ten"])
     assert (shown["codes"], shown["totals"]["discount"]) == (["TEN"], pounds(-450))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import html
 import json
 import re
@@ -11,7 +12,7 @@ import pytest
 
 from mercato.peers.client import PeerUnavailable
 from pages.receipt import percent, receipt_of
-from storefront import differences
+from storefront import differences, wiring
 from tests.unit.pages.conftest import Answered, Ask
 from tests.unit.pages.shop_api import ShopApi
 
@@ -123,6 +124,16 @@ def test_a_checkout_is_opened_although_no_delivery_can_be_chosen_yet(open_checko
     form = ADDRESS | {"cart_id": "c1", "cart_version": 4, "key": "key-of-the-page"}
 
     assert shop("POST", "/checkout", form, as_user=True).location == PAGE
+
+
+def test_an_empty_address_begins_with_the_shops_country(
+    open_checkout: ShopApi, shop: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert '<option value="GB" selected' in shop("GET", "/checkout", as_user=True).text
+    settings = dataclasses.replace(wiring.ports().settings, country="DE")
+    monkeypatch.setitem(vars(wiring.ports()), "settings", settings)
+
+    assert '<option value="DE" selected' in shop("GET", "/checkout", as_user=True).text
 
 
 def test_the_next_checkout_begins_with_the_address_of_the_one_before(open_checkout: ShopApi, shop: Ask) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import gzip
 import html
 import re
@@ -12,6 +13,7 @@ import brotli
 import pytest
 
 from mercato.peers.client import PeerUnavailable
+from storefront import wiring
 from tests.unit.pages.conftest import Ask
 from tests.unit.pages.shop_api import ShopApi, answer_of_the_contract
 
@@ -249,6 +251,17 @@ def test_the_quotes_of_the_delivery_are_asked_for_once_a_minute_for_a_weight_and
     asked = [body for _, _, _, body, _ in api.of("POST /api/shipments/quotes")]
     assert [one["weight_grams"] for one in asked] == [900, 5000]
     assert asked[0] == {"country": "GB", "items": 1, "weight_grams": 900, "goods": product["price"]}
+
+
+def test_the_delivery_is_quoted_for_the_shops_country(api: ShopApi, shop: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = dataclasses.replace(wiring.ports().settings, country="DE")
+    monkeypatch.setitem(vars(wiring.ports()), "settings", settings)
+
+    page = shop("GET", "/p/p1").text
+
+    assert [body["country"] for _, _, _, body, _ in api.of("POST /api/shipments/quotes")] == ["DE"]
+    assert "Delivery (Germany): " in page
+    assert "United Kingdom" not in page
 
 
 def test_an_unknown_address_is_a_page_with_the_request_id(shop: Ask) -> None:

@@ -10,7 +10,7 @@ from mercato.errors import Conflict, Invalid, NotFound, SagaEnd
 
 
 class Action(StrEnum):
-    """What the saga does next: retry the stuck step, or skip it. `redriven` applies to a failed execution."""
+    """What the saga does next: retry the stuck step, or skip it. `redrive` restarts a failed execution."""
 
     RETRY = "retry"
     SKIP = "skip"
