@@ -21,12 +21,10 @@ from checkout.domain import (
     Session,
     ShortOfStock,
 )
-from checkout.taxes import Rate, Rates, Rounding, taxed
+from checkout.taxes import SHIPPING_CLASS, Rate, Rates, Rounding, taxed
 from mercato.charges import Charge, Kind, total_of
 from mercato.dataclass import dataclass
 from mercato.money import MAX_AMOUNT, AmountTooLarge, Money
-
-SHIPPING_CLASS = "standard"  # the tax class of delivery
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from mercato.errors import Conflict, NotFound
 from mercato.text import TAX_CLASS, Exact
 
 MAX_RATES = 1500
+SHIPPING_CLASS = "standard"  # the tax class of delivery, which each table needs
 _TOLD = 5  # countries in a warning
 _UNIT = 1_000_000  # a rate of "0.2000" is 200,000 of them
 
@@ -141,11 +142,12 @@ def warnings(rates: Sequence[TaxRate], country: str, day: date) -> Iterator[tupl
         )
     places = sorted({rate.country for rate in rates}, key=lambda place: place or "~")  # None, all others, comes last
     taxed = {(rate.country, rate.tax_class) for rate in rates if not rate.region and rate.valid_from <= day}
-    for tax_class in sorted({rate.tax_class for rate in rates}):
+    for tax_class in sorted({SHIPPING_CLASS} | {rate.tax_class for rate in rates}):
         if lacking := [place or "all other countries" for place in places if (place, tax_class) not in taxed]:
             more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
             told = f"{tax_class} has no rate on {day} for the whole of {', '.join(lacking[:_TOLD])}{more}"
-            yield "class-missing", f"{told}: where there is none, such goods cannot be ordered."
+            what = "nothing can be ordered, since delivery has this class" if tax_class == SHIPPING_CLASS else None
+            yield "class-missing", f"{told}: where there is none, {what or 'such goods cannot be ordered'}."
 
 
 class TableOfRates:
@@ -170,7 +172,8 @@ class TableOfRates:
                 jurisdiction = f"{country}-{place[1]}" if place[1] else country
                 return Rate(valid[-1].rate, tax_class, jurisdiction)
         where = f"{country}-{region}" if region else country
-        raise NoTaxRate(f"There is no tax rate for {tax_class} goods in {where}, so we cannot sell them there.")
+        taxed_so = f"delivery and {tax_class} goods" if tax_class == SHIPPING_CLASS else f"{tax_class} goods"
+        raise NoTaxRate(f"There is no tax rate for {taxed_so} in {where}, so we cannot sell them there.")
 
 
 @dataclass(frozen=True)

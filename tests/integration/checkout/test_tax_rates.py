@@ -61,6 +61,10 @@ FR, REDUCED = GB | {"country": "FR"}, {"tax_class": "reduced"}
         ),
         ([GB, REST, GB | REDUCED], [("class-missing", "reduced has no rate on 2026-11-22 for the whole of all other")]),
         ([GB, REST, FR | REDUCED, REST | REDUCED], [("class-missing", "of GB:"), ("class-missing", "standard")]),
+        (
+            [GB | {"tax_class": "normal"}, REST | {"tax_class": "normal"}],
+            [("class-missing", "standard has no rate on 2026-11-22 for the whole of GB, all other countries")],
+        ),
         ([GB | {"valid_from": "2027-01-01"}, REST], [("class-missing", "for the whole of GB:")]),
         ([GB | {"region": "ENG"}, REST], [("class-missing", "for the whole of GB:")]),
         (

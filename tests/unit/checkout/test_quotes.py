@@ -122,7 +122,9 @@ def cheaper(world: World) -> None:
             untaxed,
             [
                 Difference(
-                    "no-tax-rate", None, "There is no tax rate for standard goods in GB, so we cannot sell them there."
+                    "no-tax-rate",
+                    None,
+                    "There is no tax rate for delivery and standard goods in GB, so we cannot sell them there.",
                 ),
                 Difference("shipping", pounds(395), None),
             ],
