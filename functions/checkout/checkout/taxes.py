@@ -146,8 +146,10 @@ def warnings(rates: Sequence[TaxRate], country: str, day: date) -> Iterator[tupl
         if lacking := [place or "all other countries" for place in places if (place, tax_class) not in taxed]:
             more = f" and {len(lacking) - _TOLD} more" if len(lacking) > _TOLD else ""
             told = f"{tax_class} has no rate on {day} for the whole of {', '.join(lacking[:_TOLD])}{more}"
-            what = "nothing can be ordered, since delivery has this class" if tax_class == SHIPPING_CLASS else None
-            yield "class-missing", f"{told}: where there is none, {what or 'such goods cannot be ordered'}."
+            lost = "such goods cannot be ordered"
+            if tax_class == SHIPPING_CLASS:
+                lost = "no order can be placed, since delivery has this class"
+            yield "class-missing", f"{told}: where there is none, {lost}."
 
 
 class TableOfRates:
