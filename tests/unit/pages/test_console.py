@@ -419,8 +419,38 @@ def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -
     answer = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
     assert answer.location == "/console/letters/orders-dlq?sent=50&more=true&reason=malformed"
     page = desk("GET", answer.location, as_user=True).text
-    assert "Sent back: 50 letters. More of them wait: send again to go on." in page
+    assert "Sent back: 50 letters. More of them may wait: send again to go on." in page
     assert "Sent back" not in desk("GET", "/console/letters/orders-dlq?sent=x", as_user=True).text
+
+
+def redriven(**changes: Any) -> dict[str, Any]:
+    """The API's answer to a redrive of one queue."""
+    _, done = answer_of_the_contract("POST", "/api/ops/dlq/redrive")
+    one = done["items"][0] | {"failure": None, "left_behind": 0, "is_whole": True, "letters": []} | changes
+    return done | {"next_cursor": None, "redriven": one["redriven"], "matched": one["matched"], "items": [one]}
+
+
+@pytest.mark.parametrize("step", ["dry", "send"])
+def test_letters_beyond_the_number_that_may_be_sent_are_told(api: ShopApi, desk: Ask, step: str) -> None:
+    """The API ends at the number, without a cursor."""
+    api.answers["POST /api/ops/dlq/redrive"] = (200, redriven(matched=2, redriven=2, is_whole=False))
+    form = {"note": "it is mended", "step": step, "max": "2"}
+    answer = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
+    page = answer if step == "dry" else desk("GET", answer.location, as_user=True)
+    assert "ore of them may wait" in page.text
+
+
+@pytest.mark.parametrize(("left_behind", "also"), [(0, ""), (1, ", of which 1 letter could not be deleted here")])
+def test_what_stops_a_redrive_is_told_with_what_was_sent(api: ShopApi, desk: Ask, left_behind: int, also: str) -> None:
+    told = f"Sent back: 3 letters{also}. Then it stopped: SQS does not take m-4."
+    done = redriven(matched=4, redriven=3, left_behind=left_behind, failure="SQS does not take m-4", is_whole=False)
+    api.answers["POST /api/ops/dlq/redrive"] = (200, done)
+    form = {"ids": ["m-1", "m-4"], "note": "it is mended", "step": "send", "max": "50"}
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
+    assert (page.status, told in page.text, 'value="it is mended"' in page.text) == (422, True, True)
+
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form | {"step": "dry"}, as_user=True)
+    assert (page.status, "It stopped: SQS does not take m-4." in page.text) == (422, True)
 
 
 def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api: ShopApi, desk: Ask) -> None:
@@ -500,8 +530,8 @@ def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk:
     done = {"dry_run": True, "matched": 7, "redriven": 0, "next_cursor": "more", "items": []}
     api.answers["POST /api/ops/dlq/redrive"] = (200, done)
     page = desk("POST", "/console/letters/orders-dlq/redrive", {"max": "7"}, as_user=True).text
-    assert "and more of them wait" in page
-    assert 'name="max" type="number" min="1" max="1000" required value="7"' in page
+    assert "and more of them may wait" in page
+    assert 'name="max" type="number" min="1" max="500" required value="7"' in page
     assert api.of("POST /api/ops/dlq/redrive")[0][3]["max"] == 7
 
 
