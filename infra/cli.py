@@ -10,6 +10,8 @@ import click
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
+    from mercato.errors import TransientError
+
 # Each command is imported when it is called, so that `mercato --help` is fast. Name → (module, attribute, help).
 _COMMANDS = {
     "up": ("infra.local.commands", "up", "Run the whole shop on this machine until Ctrl-C."),
@@ -49,6 +51,13 @@ def _errors_of_aws() -> tuple[type[BotoCoreError], type[ClientError]]:
     return BotoCoreError, ClientError
 
 
+def _error_of_services() -> type[TransientError]:
+    """What a service's own code raises in a command, where AWS throttles it or does not answer."""
+    from mercato.errors import TransientError
+
+    return TransientError
+
+
 class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -57,6 +66,8 @@ class _Lazy(click.Group):
             from infra.operator.refusals import explain
 
             raise click.ClickException(f"AWS refused: {explain(error)}") from None
+        except _error_of_services() as error:
+            raise click.ClickException(f"AWS does not answer now: {error}\nRun the same command again.") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

@@ -425,7 +425,7 @@ def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -
 
 def redriven(**changes: Any) -> dict[str, Any]:
     """The API's answer to a redrive of one queue."""
-    _, done = answer_of_the_contract("POST", "/api/ops/dlq/redrive")
+    done: dict[str, Any] = answer_of_the_contract("POST", "/api/ops/dlq/redrive")[1]
     one = done["items"][0] | {"failure": None, "left_behind": 0, "is_whole": True, "letters": []} | changes
     return done | {"next_cursor": None, "redriven": one["redriven"], "matched": one["matched"], "items": [one]}
 
