@@ -1105,7 +1105,19 @@ def test_the_audit_shows_each_action_once_with_its_answer_and_leads_to_what_it_w
     rows = re.findall(r"<tr><td.*?</tr>", shown.text)
     assert [">202<" in row for row in rows] == [False, True]
     assert '<a href="/console/orders/o-1">order <code>o-1</code></a> return_id=r-1' in html.unescape(rows[1])
-    assert "/console/audit?target=o-1&from=2026-11-01&cursor=more" in html.unescape(shown.text)
+    following = "/console/audit?target=o-1&from=2026-11-01&shown=entry-1&cursor=more"
+    assert following in html.unescape(shown.text)
+
+
+def test_an_action_whose_answer_ends_a_page_of_the_audit_does_not_begin_the_next(api: ShopApi, desk: Ask) -> None:
+    """Without its answer it would look like one that was never answered."""
+    api.answers["GET /api/ops/audit"] = (200, {"items": [entry(2), entry(1, status=202)], "next_cursor": "more"})
+    first = html.unescape(desk("GET", "/console/audit", as_user=True).text)
+    [following] = re.findall(r'href="(/console/audit\?shown=[^"]*)"', first)
+
+    api.answers["GET /api/ops/audit"] = (200, {"items": [entry(1), entry(0)], "next_cursor": None})
+    second = desk("GET", following, as_user=True).text
+    assert ("request-0" in second, "request-1" in second) == (True, False)
 
 
 def test_an_operator_is_found_in_the_audit_by_address(api: ShopApi, desk: Ask) -> None:
