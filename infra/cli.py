@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from infra.trouble import Trouble
+
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -62,6 +64,8 @@ class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except Trouble as trouble:
+            raise click.ClickException(str(trouble)) from None
         except _errors_of_aws() as error:
             from infra.operator.refusals import explain
 
