@@ -145,3 +145,11 @@ def test_keys_that_were_not_rotated_are_told_with_the_function_s_answer_once(aws
     told = run("users rotate-keys")
     assert told.output == 'Error: the keys were not rotated: {"errorMessage": "the secret is gone"}\n'
     assert told.exit_code == 1
+
+
+def test_a_stack_that_is_named_by_its_arn_is_known_by_its_name(aws: Callable[[Answer], None]) -> None:
+    """A restore closes the shop by its functions' settings, which have the name."""
+    output = {"OutputKey": "ApiUrl", "OutputValue": "https://shop.test/api"}
+    aws(lambda _: {"Stacks": [{"StackName": STACK, "StackStatus": "UPDATE_COMPLETE", "Outputs": [output]}]})
+    target.choice = target.Choice(f"arn:aws:cloudformation:{REGION}:123456789012:stack/{STACK}/id", REGION)
+    assert target.chosen().stack == STACK
