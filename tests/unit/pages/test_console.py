@@ -1243,6 +1243,16 @@ def test_a_picture_whose_file_has_arrived_asks_for_no_other_file(api: ShopApi, d
     assert ("look again." in page, "The file is damaged." in page, 'type="file"' in page) == (False, True, True)
 
 
+def test_a_stream_without_an_event_of_that_kind_says_that_it_shows_the_newest_alone(api: ShopApi, desk: Ask) -> None:
+    """Ops looks at the newest events of all kinds, and chooses of them."""
+    _, found = answer_of_the_contract("GET", "/api/ops/events")
+    assert "None of the newest" not in desk("GET", "/console/stream?type=order.created", as_user=True).text
+    api.answers["GET /api/ops/events"] = (200, found | {"items": []})
+    text = desk("GET", "/console/stream/rows?type=payment.disputed", as_user=True).text
+    assert "None of the newest events is payment.disputed." in text
+    assert "No event has come yet." in desk("GET", "/console/stream", as_user=True).text
+
+
 def test_without_script_the_stream_has_a_link_to_look_again_at_the_same_events(desk: Ask) -> None:
     text = html.unescape(desk("GET", "/console/stream?type=order.created", as_user=True).text)
 
