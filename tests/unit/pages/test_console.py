@@ -738,6 +738,13 @@ def test_a_parcel_is_named_by_the_number_of_its_order(api: ShopApi, desk: Ask) -
     assert "Order <code>K7QF2-M9X40</code>" in desk("GET", "/console/parcels/s-1", as_user=True).text
 
 
+def test_more_parcels_that_are_given_up_than_a_page_has_are_told(api: ShopApi, desk: Ask) -> None:
+    _, listed = answer_of_the_contract("GET", "/api/shipments")
+    for cursor, told in ((None, False), ("more", True)):
+        api.answers["GET /api/shipments"] = (200, listed | {"next_cursor": cursor})
+        assert ("There are more. They follow" in desk("GET", "/console/parcels", as_user=True).text) == told
+
+
 def test_what_is_wrong_with_a_dispatch_is_told_at_its_field(api: ShopApi, desk: Ask) -> None:
     packed(api)
     api.refuse("POST /api/shipments/s-1/reports", 422, "no-carrier", "A dispatch names the carrier.")
