@@ -17,7 +17,8 @@ from infra.operator.client import ShopError
 from infra.operator.session import Admin, Json
 
 _ADDED = ("examined", "matched", "redriven", "left_behind")
-_CUT_OFF = "The next call failed. The letters that were looked at are hidden for up to ten minutes: run it again then."
+_CUT_OFF = "It ended early. Letters that were looked at are hidden for up to ten minutes: run it again then."
+
 _SENDS_AND_DELETES = "Redriven letters go back to their queue. An event that took effect before has no second effect."
 
 
@@ -160,7 +161,7 @@ def _redriven(admin: Admin, body: Json, most: int, console: Console) -> Json:
     while True:
         try:
             answer: Json = admin.post("/ops/dlq/redrive", body | {"max": max(1, most - matched)} | cursor)
-        except ShopError:
+        except (ShopError, KeyboardInterrupt):
             for result in items.values():
                 console.print(_outcome(result, not body["dry_run"]), markup=False)
             if items:

@@ -68,7 +68,13 @@ def restore(directory: Path, dry_run: bool) -> None:
                 return
             with _bar(console, "items") as bar:
                 task = bar.add_task("writing", total=job.manifest.items)
-                outcome = job.run(progress=lambda count: bar.advance(task, count))
+                try:
+                    outcome = job.run(progress=lambda count: bar.advance(task, count))
+                except KeyboardInterrupt:
+                    raise Trouble(
+                        f"interrupted: {shop.stack} may be closed, so that no function of it runs",
+                        "Run the same command again; it continues where it was, and opens the shop at its end.",
+                    ) from None
     _tell(console, shop.stack, job.manifest, outcome)
 
 
