@@ -18,7 +18,6 @@ from infra.operator.session import Admin, Json
 
 _ADDED = ("examined", "matched", "redriven", "left_behind")
 _CUT_OFF = "It ended early. Letters that were looked at are hidden for up to ten minutes: run it again then."
-
 _SENDS_AND_DELETES = "Redriven letters go back to their queue. An event that took effect before has no second effect."
 
 

@@ -89,18 +89,18 @@ def test_each_mail_of_a_batch_is_sent_once(service: Service, clock: Clock, times
 def test_each_customer_who_waits_for_a_product_gets_one_mail(service: Service, clock: Clock, seconds: float) -> None:
     queue = boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications")["QueueUrl"]
     service.sells(available=0)
-    names = [f"user-{number}" for number in range(25)]
+    names = [f"user-{number}" for number in range(15)]
     for name in names:
         service.register(name, f"{name}@example.com")
         assert service.call("PUT", "/api/notifications/wishes/mug", user=name)[0] in (200, 201, 204)
     slow(service.mailer, clock, seconds)
 
-    left = deliver(service, clock, service.stock_event(25, 6))
+    left = deliver(service, clock, service.stock_event(15, 6))
     for _ in names:
         anew = boto3.client("sqs", "us-east-1").receive_message(QueueUrl=queue, VisibilityTimeout=900)
         if not left and not anew.get("Messages"):
             break
-        left = deliver(service, clock, service.stock_event(25, 6))
+        left = deliver(service, clock, service.stock_event(15, 6))
 
     assert sorted(to for to, _, _ in service.mailer.sent) == sorted(f"{name}@example.com" for name in names)
 

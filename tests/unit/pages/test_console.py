@@ -223,6 +223,15 @@ def test_a_parcel_that_never_left_is_settled_by_cancelling(api: ShopApi, desk: A
     assert '<option value="lost">' not in page
 
 
+@pytest.mark.parametrize(("status", "is_parked"), [("booked", True), ("failed", False)])
+def test_an_order_whose_saga_is_parked_leads_to_the_parked_sagas(
+    api: ShopApi, desk: Ask, status: str, is_parked: bool
+) -> None:
+    """A customer's cancellation is a saga of its own, to which the link to the order's saga does not lead."""
+    page = order(api, desk, has_left=False, status=status)
+    assert ('among the <a href="/console/sagas">parked sagas</a>' in page) == is_parked
+
+
 def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/shipments"] = (200, {"items": [], "next_cursor": None})
     api.answers["GET /api/payments"] = (200, {"items": []})
