@@ -169,7 +169,9 @@ def test_a_cloud_that_records_no_permissions_is_told(monkeypatch: pytest.MonkeyP
         def granted(self) -> Iterator[Permission]:
             return iter(())
 
-    monkeypatch.setattr(target, "load", lambda: SimpleNamespace(mesh_door=""))
+    nobody = target.Account("a@example.com", "-")
+    shop = target.State("http://shop", "http://cloud", "r", "shop", {}, {}, "http://cloud", "shop-", nobody, nobody)
+    monkeypatch.setattr(target, "load", lambda: shop)
     monkeypatch.setattr(command, "Deployed", Unrecorded)
     told = CliRunner().invoke(cli.main, ["iam"])
     assert told.output == "Error: no used permissions are recorded\nOnly the cloud of `mercato up` records them.\n"
