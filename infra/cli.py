@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from infra.trouble import Trouble
+
 if TYPE_CHECKING:
     from botocore.exceptions import BotoCoreError, ClientError
+
+    from mercato.errors import TransientError
 
 # Each command is imported when it is called, so that `mercato --help` is fast. Name → (module, attribute, help).
 _COMMANDS = {
@@ -49,14 +53,25 @@ def _errors_of_aws() -> tuple[type[BotoCoreError], type[ClientError]]:
     return BotoCoreError, ClientError
 
 
+def _error_of_services() -> type[TransientError]:
+    """What a service's own code raises in a command, where AWS throttles it or does not answer."""
+    from mercato.errors import TransientError
+
+    return TransientError
+
+
 class _Lazy(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except Trouble as trouble:
+            raise click.ClickException(str(trouble)) from None
         except _errors_of_aws() as error:
             from infra.operator.refusals import explain
 
             raise click.ClickException(f"AWS refused: {explain(error)}") from None
+        except _error_of_services() as error:
+            raise click.ClickException(f"AWS does not answer now: {error}\nRun the same command again.") from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(_COMMANDS)

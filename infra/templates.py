@@ -209,4 +209,4 @@ if __name__ == "__main__":
     try:
         check()
     except Trouble as trouble:
-        sys.exit(f"{trouble}\n{trouble.remedy}")
+        sys.exit(str(trouble))

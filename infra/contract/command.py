@@ -20,7 +20,7 @@ def contract(release: bool, breaks: bool) -> None:
     try:
         changed = generated.write() + ([generated.release(), stateful.release()] if release else [])
     except Trouble as trouble:
-        raise click.ClickException(f"{trouble}\n{trouble.remedy}") from trouble
+        raise click.ClickException(str(trouble)) from trouble
     for path in changed:
         click.echo(f"wrote {path.relative_to(ROOT)}")
     found = [] if release else generated.breaking_clients()

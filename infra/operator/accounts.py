@@ -53,7 +53,9 @@ def demote(shop: Target, email: str) -> str:
 def _change_role(shop: Target, email: str, command: Literal["promote", "demote"]) -> str:
     use_cloud_of(shop)
     from mercato.clock import utc_now
+    from mercato.errors import DomainError
     from mercato.http.audit import AuditEntry, AuditTrail
+    from mercato.http.response import status_of
     from mercato.store.dynamo import Table
     from mercato.telemetry import correlation
     from users import usecases
@@ -65,6 +67,10 @@ def _change_role(shop: Target, email: str, command: Literal["promote", "demote"]
     actor = f"operator:{getpass.getuser()}"
     entry = AuditEntry.make(actor, "users", f"mercato users {command}", f"email={email}", request_id, utc_now())
     trail.ask(entry)
-    user = usecases.promote(users, email) if command == "promote" else usecases.demote(users, email, utc_now())
+    try:
+        user = usecases.promote(users, email) if command == "promote" else usecases.demote(users, email, utc_now())
+    except DomainError as error:
+        trail.answer(entry, status_of(type(error))[0])
+        raise
     trail.answer(entry, 200)
     return user.user_id

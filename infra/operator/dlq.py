@@ -13,9 +13,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from infra.operator import session
+from infra.operator.client import ShopError
 from infra.operator.session import Admin, Json
 
 _ADDED = ("examined", "matched", "redriven", "left_behind")
+_CUT_OFF = "It ended early. Letters that were looked at are hidden for up to ten minutes: run it again then."
 _SENDS_AND_DELETES = "Redriven letters go back to their queue. An event that took effect before has no second effect."
 
 
@@ -156,12 +158,19 @@ def _redriven(admin: Admin, body: Json, most: int, console: Console) -> Json:
     cursor: dict[str, str] = {}
     matched = 0
     while True:
-        answer: Json = admin.post("/ops/dlq/redrive", body | {"max": max(1, most - matched)} | cursor)
+        try:
+            answer: Json = admin.post("/ops/dlq/redrive", body | {"max": max(1, most - matched)} | cursor)
+        except (ShopError, KeyboardInterrupt):
+            for result in items.values():
+                console.print(_outcome(result, not body["dry_run"]), markup=False)
+            if items:
+                console.print(_CUT_OFF, style="yellow")
+            raise
         matched += answer["matched"]
         for result in answer["items"]:
-            before = items.get(result["queue"], dict.fromkeys(_ADDED, 0) | {"letters": []})
+            before = items.get(result["queue"], dict.fromkeys(_ADDED, 0) | {"letters": [], "failure": None})
             added = {name: before[name] + result[name] for name in (*_ADDED, "letters")}
-            items[result["queue"]] = result | added
+            items[result["queue"]] = result | added | {"failure": before["failure"] or result["failure"]}
         if not answer.get("next_cursor"):
             return answer | {"items": list(items.values()), "matched": matched}
         cursor = {"cursor": answer["next_cursor"]}

@@ -722,7 +722,8 @@ def doctor(as_json: bool) -> None:
     except (ClientError, BotoCoreError) as error:
         raise target.NoShop(f"AWS does not say whether there is a stack {named.stack}: {explain(error)}") from None
     with httpx.Client(timeout=10, follow_redirects=False) as http:
-        patient = Patient(named.stack, session.region_name, client, http, stack, named.url)
+        name = stack["StackName"] if stack else named.stack  # named by its ARN, perhaps
+        patient = Patient(name, session.region_name, client, http, stack, named.url)
         if as_json:
             findings = list(examine(patient))
             click.echo(json.dumps([vars(finding) for finding in findings], indent=2))

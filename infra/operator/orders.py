@@ -44,8 +44,13 @@ def rebuild_sums(table_name: str | None) -> None:
         for generation in generations.all:
             store.catch_up(order_id, generation)
     wrong = _differences(store, generations.live, generations.building)
+    is_ours = store.generations().building == generations.building
     store.end_rebuild(generations.building)
     store.forget(generations.live, ids)
+    if not is_ours:  # and has deleted the sums of before, with which these were compared
+        raise click.ClickException(
+            "another run of this command has ended the rebuild and told what was wrong. Run it again to compare."
+        )
     for (day, currency), difference in sorted(wrong.items()):
         console.print(f"was wrong, is right now: {day} {currency}: folded again {difference}")
     console.print(f"{len(ids)} orders are summed in generation {generations.building}")

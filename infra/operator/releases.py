@@ -270,11 +270,14 @@ def _status(shop: Target) -> str:
 def _refuse_during_a_deploy(shop: Target) -> None:
     """CloudFormation and CodeDeploy move the same aliases, and would find them elsewhere."""
     status = _status(shop)
-    if status.endswith("_IN_PROGRESS"):
-        raise Trouble(
-            f"{shop.stack} is {status}: a deploy moves the aliases now",
-            f"To undo it: aws cloudformation cancel-update-stack --stack-name {shop.stack} --region {shop.region}",
-        )
+    if not status.endswith("_IN_PROGRESS"):
+        return
+    cancel = f"To undo it: aws cloudformation cancel-update-stack --stack-name {shop.stack} --region {shop.region}"
+    raise Trouble(
+        f"{shop.stack} is {status}: a deploy moves the aliases now",
+        # CloudFormation cancels in no other state, such as while it cleans up after a deploy.
+        cancel if status == "UPDATE_IN_PROGRESS" else "Wait until it has ended, and run this again.",
+    )
 
 
 @click.group()

@@ -12,6 +12,7 @@ from infra.operator.client import Refused
 from infra.operator.session import Admin, Json
 
 _CANCELLATION = ".cancellation"
+_PAGE = 100  # sagas of one answer, at most
 
 
 @click.group()
@@ -45,14 +46,37 @@ def saga() -> None:
     type=click.Choice(["completed", "declined", "out_of_stock", "coupon_used", "expired", "cancelled", "failed"]),
     help="Only those with this ending: `failed` leaves out the ones that ended for a business reason.",
 )
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, 100), help="How many sagas to read.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="How many sagas to read. Those of another --kind or --ending count.",
+)
 def list_sagas(parked: bool, status: str | None, kind: str | None, ending: str | None, limit: int) -> None:
     """List the sagas, newest first."""
     if parked and status:
         raise click.UsageError("choose --parked or --status, not both")
+    if parked and ending:
+        raise click.UsageError("choose --parked or --ending, not both: a parked saga has no ending yet")
     chosen = {name: value for name, value in {"kind": kind, "ending": ending}.items() if value}
-    page = session.get("/ops/sagas", status="parked" if parked else status or "all", limit=limit, **chosen)
+    chosen["status"] = "parked" if parked else status or "all"
+    page = session.call(lambda admin: _read_sagas(admin, chosen, limit))
     saga_view.show_list(Console(highlight=False), page, parked=parked)
+
+
+def _read_sagas(admin: Admin, chosen: dict[str, str], limit: int) -> Json:
+    """Reads `limit` sagas, page by page, and returns those that match as one page. A page may hold none of them."""
+    items: list[Json] = []
+    cursor, left = "", limit
+    while left:
+        asked = min(left, _PAGE)
+        page = admin.get("/ops/sagas", limit=asked, **chosen, **({"cursor": cursor} if cursor else {}))
+        items += page["items"]
+        cursor, left = page["next_cursor"], left - asked
+        if not cursor:
+            break
+    return {"items": items, "next_cursor": cursor, "limit": limit}
 
 
 @saga.command()

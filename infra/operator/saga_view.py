@@ -19,7 +19,10 @@ _STATUS = {"succeeded": "green", "running": "yellow"}
 
 def show_list(console: Console, page: Json, *, parked: bool) -> None:
     if not page["items"]:
-        console.print("no saga is parked" if parked else "no saga")
+        if page["next_cursor"]:
+            console.print(f"none of the {page['limit']} sagas that were read; there are more: raise --limit")
+        else:
+            console.print("no saga is parked" if parked else "no saga")
         return
     rows: list[tuple[str, ...]] = [_PARKED if parked else _HEADINGS]
     for item in page["items"]:

@@ -142,7 +142,7 @@ def _deployed(named: Choice) -> Target:
         base_url=url.rstrip("/").removesuffix("/api"),
         endpoint="",
         region=session.region_name,
-        stack=named.stack,
+        stack=stacks[0]["StackName"],  # CloudFormation also takes its ARN, which names no function and no log group
         outputs=outputs,
         tables=tables_of(outputs),
     )

@@ -49,5 +49,5 @@ def rotate_keys() -> None:
     try:
         outcome = accounts.rotate_keys(target.chosen())
     except Trouble as trouble:
-        raise click.ClickException(f"{trouble}: {trouble.remedy}") from None
+        raise click.ClickException(f"{trouble.what}: {trouble.remedy}") from None
     click.echo(_ROTATIONS[outcome])

@@ -129,7 +129,10 @@ def _run_name(run: str | None) -> str:
 
 def _run(console: Console, shop_state: target.State, plan: Plan, settings: Settings) -> list[books.Entry]:
     shop = Shop(shop_state.base_url)
-    admin = shop.login(shop_state.admin.email, shop_state.admin.password)
+    try:
+        admin = shop.login(shop_state.admin.email, shop_state.admin.password)
+    except ShopError as error:
+        raise target.NoShop(f"the shop at {shop_state.base_url} does not answer as it should ({error})") from error
     sqs, prefix = target.client(shop_state, "sqs"), shop_state.queues_prefix
     bus, events = shop_state.outputs["BusName"], target.client(shop_state, "events")
     dynamodb = target.client(shop_state, "dynamodb")

@@ -38,12 +38,14 @@ def show_audit(visit: Visit) -> Page:
         if refusal.reply.status != 422:
             raise
         visit.errors = {"": refusal.reply.detail}
+    shown = visit.request.query.get("shown", "")
+    last = found["items"][-1]["entry_id"] if found["items"] else shown
     return Page(
         "audit.html",
         {
-            "actions": list(_actions(found["items"])),
+            "actions": list(_actions(found["items"], shown)),
             "asked": asked,
-            "next": next_page("/console/audit", found["next_cursor"], **asked),
+            "next": next_page("/console/audit", found["next_cursor"], **asked, shown=last),
         },
     )
 
@@ -56,11 +58,10 @@ def _id_of(visit: Visit, actor: str) -> str | None:
     return str(accounts[0]["user_id"]) if accounts else None
 
 
-def _actions(entries: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+def _actions(entries: list[dict[str, Any]], shown: str) -> Iterator[dict[str, Any]]:
     """Yields each action once. The log has two entries of an action that was answered; the one with the answer comes
-    first.
+    first. `shown` is the last action of the page before, whose second entry may begin this one.
     """
-    shown = ""
     for entry in entries:
         if entry["entry_id"] != shown:
             yield entry | {"targets": [_target(text) for text in entry["target"].split()]}

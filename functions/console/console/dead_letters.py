@@ -20,7 +20,7 @@ class Redrive(Form):
     ids: list[str] = []
     type: str = ""
     reason: str = ""
-    max: Annotated[int, Field(ge=1, le=1000)] = 50
+    max: Annotated[int, Field(ge=1, le=500)] = 50
     note: Annotated[str, Field(max_length=500)] = ""
     step: Literal["dry", "send"] = "dry"
 
@@ -34,7 +34,7 @@ def show_queues(visit: Visit) -> Page:
 def show_letters(visit: Visit, queue: str) -> Page:
     sent = visit.request.query.get("sent", "")
     if sent.isascii() and sent.isdecimal():
-        rest = " More of them wait: send again to go on." if visit.request.query.get("more") else ""
+        rest = " More of them may wait: send again to go on." if visit.request.query.get("more") else ""
         visit.notice = f"Sent back: {counted(int(sent[:9]), 'letter')}.{rest}"
     return _page(visit, queue)
 
@@ -54,6 +54,7 @@ def _page(visit: Visit, queue: str, dry_run: Any = None, max_sent: int = 50) -> 
             "asked": asked,
             "history": history,
             "dry_run": dry_run,
+            "has_more": bool(dry_run) and _has_more(dry_run),
             "chosen": values_of(visit, "ids"),
             "max": max_sent,
         },
@@ -71,10 +72,28 @@ def redrive(visit: Visit, queue: str, form: Redrive) -> Page | Redirect:
             raise InvalidForm({"note": "Please say why they can be handled now."})
         wanted["note"] = form.note
     done = visit.visitor.send("POST", path("ops", "dlq", "redrive"), wanted).body
+    if trouble := _trouble(done, is_sent=form.step == "send"):
+        raise InvalidForm({"": trouble})
     if form.step == "send":
         asked = {"type": form.type, "reason": form.reason} if not form.ids else {}
-        told = {"sent": done["redriven"], "more": "true" if done["next_cursor"] else "", **asked}
+        told = {"sent": done["redriven"], "more": "true" if _has_more(done) else "", **asked}
         query = urlencode({name: value for name, value in told.items() if value != ""})
         return Redirect(f"/console/letters/{quote(queue, safe='')}?{query}")
     visit.values = {"type": form.type, "reason": form.reason, "note": form.note}
     return _page(visit, queue, done, form.max)
+
+
+def _has_more(done: Any) -> bool:
+    """Whether letters are left that were not looked at: it ended at the number that it may send, or at its time."""
+    return bool(done["next_cursor"]) or any(not one["is_whole"] for one in done["items"])
+
+
+def _trouble(done: Any, *, is_sent: bool) -> str:
+    """What stopped it before the end, and what was done by then; empty if nothing did."""
+    failures = [one["failure"] for one in done["items"] if one["failure"]]
+    if not failures:
+        return ""
+    left = sum(one["left_behind"] for one in done["items"])
+    twice = f", of which {counted(left, 'letter')} could not be deleted here" if left else ""
+    told = f"Sent back: {counted(done['redriven'], 'letter')}{twice}. Then it stopped" if is_sent else "It stopped"
+    return f"{told}: {'; '.join(failures)}. Once that is mended, send again: a letter that is sent twice does no harm."

@@ -103,6 +103,8 @@ def show_order(visit: Visit, order_id: str) -> Page:
             "typed": typed_of(visit),
             "return_parts": {one["return_id"]: parts_of(one["charges"]) for one in order["returns"]},
             "is_given_up": is_given_up and any(left.values()) and order["status"] not in ("cancelled", "delivered"),
+            # Of a parcel that is given up the page says more. Its service may be away, and then nothing is known of it.
+            "is_parked": order["status"] == "needs_attention" and not is_given_up and not shipment.missing,
             "can_cancel": order["status"] in ("pending", "confirmed") or (is_given_up and not has_left),
             "refundable": _refundable(payment.value),
             "is_disputed": _is_disputed(payment.value),

@@ -43,7 +43,7 @@ def show_parcels(visit: Visit) -> Page:
     ask, cursor = visit.visitor.get, visit.request.query.get("cursor", "")
     to_send, given_up = together(
         lambda: ask(path("shipments", list="to_send", limit=50, cursor=cursor)),
-        lambda: part(lambda: ask(path("shipments", limit=100))["items"]),
+        lambda: part(lambda: ask(path("shipments", limit=100))),
     )
     following = next_page("/console/parcels", to_send["next_cursor"])
     return Page("parcels.html", {"to_send": to_send["items"], "given_up": given_up, "next": following})

@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field
+
 from console.pages import pages
-from pages import Page, Redirect, Visit
+from pages import Form, Page, Redirect, Visit
 from pages.visitor import next_page, path
 
 _NOTICES = {"released": "Mails go to the address again. If they bounce once more, it is stopped once more."}
 
 
+class Release(Form):
+    """`cursor` is of the page of the list on which the address is."""
+
+    cursor: Annotated[str, Field(max_length=2000)] = ""
+
+
 @pages.get("/console/mails")
 def show_stops(visit: Visit) -> Page:
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    found = visit.visitor.get(path("notifications", "stops", limit=50, cursor=visit.request.query.get("cursor", "")))
-    return Page("stops.html", {"stops": found["items"], "next": next_page("/console/mails", found["next_cursor"])})
+    cursor = visit.values.get("cursor", visit.request.query.get("cursor", ""))
+    found = visit.visitor.get(path("notifications", "stops", limit=50, cursor=cursor))
+    following = next_page("/console/mails", found["next_cursor"])
+    return Page("stops.html", {"stops": found["items"], "cursor": cursor, "next": following})
 
 
-@pages.post("/console/mails/{stop_id}/release", again=lambda visit, stop_id: show_stops(visit))
-def release(visit: Visit, stop_id: str) -> Redirect:
+@pages.post("/console/mails/{stop_id}/release", form=Release, again=lambda visit, stop_id: show_stops(visit))
+def release(visit: Visit, stop_id: str, form: Release) -> Redirect:
     visit.visitor.send("DELETE", path("notifications", "stops", stop_id))
-    return Redirect("/console/mails?said=released")
+    return Redirect(next_page("/console/mails", form.cursor, said="released") or "/console/mails?said=released")

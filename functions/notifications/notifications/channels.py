@@ -6,10 +6,11 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.aws.mail import Mailer
-from mercato.aws.sending import MessageNotSent
+from mercato.aws.sending import LONGEST, MessageNotSent
 from mercato.aws.sms import SmsOptedOut, Texter
 from mercato.dataclass import dataclass
 from mercato.errors import TransientError
+from mercato.invocation import deadline
 from notifications import texts
 from notifications.domain import SWITCHABLE, Channel, Contact, Notification, Preferences
 from notifications.order_links import NoLink, OrderLinks
@@ -51,6 +52,7 @@ class ByEmail:
             link, body = self._way_out(message), self._with_links(message)
         except TransientError as error:  # nothing was sent, so the mail is not to be given up
             raise MessageNotSent(f"a link of the mail cannot be made: {error}") from error
+        _require_time()
         self._mailer.send(to, message.subject, texts.with_way_out(body, link, message.language), link)
 
     def _way_out(self, message: Notification) -> str:
@@ -82,6 +84,7 @@ class BySms:
 
     def send(self, to: str, message: Notification, now: datetime) -> None:
         """Stops the number once AWS says that its owner has opted out."""
+        _require_time()
         try:
             self._texter.send(to, message.body)
         except SmsOptedOut:
@@ -90,3 +93,9 @@ class BySms:
 
 
 Senders = dict[Channel, Sender]
+
+
+def _require_time() -> None:
+    """Raises MessageNotSent where the invocation may end before AWS answers: the message might then be sent twice."""
+    if deadline.left() < LONGEST:
+        raise MessageNotSent("too little is left of the invocation's time to wait for AWS's answer")

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
+from mercato.aws.sending import LONGEST
 from mercato.clock import utc_now
 from mercato.events import Event, Reads
 from mercato.events.consumer import Consumer, Unfinished
@@ -24,9 +25,10 @@ from notifications.wishes import guests
 from notifications.wishes import usecases as wishing
 from notifications.wishes.domain import Level
 
-consumer = Consumer("notifications")
 _GIVEN_UP = ("undelivered", "lost")  # reasons with which an operator ends a return that no customer requested
-_ONE_MORE = 2.0  # seconds, enough to erase one more item, or to send one more e-mail
+_ONE_MORE = 2.0  # seconds, enough to erase one more item
+_ONE_MORE_MAIL = LONGEST + 1.0  # seconds, enough to look up one more reader and to send the e-mail
+consumer = Consumer("notifications", longest=_ONE_MORE_MAIL)
 
 
 class UserRegistered(Reads):
@@ -182,6 +184,10 @@ def forget_user(event: Event, data: UserClosed) -> None:
 
 def _has_time() -> bool:
     return deadline.left() > _ONE_MORE
+
+
+def _has_time_for_mail() -> bool:
+    return deadline.left() > _ONE_MORE_MAIL
 
 
 @consumer.on("order.created")
@@ -342,7 +348,7 @@ def follow_restocked(event: Event, data: StockTold) -> None:
 def _follow_stock(event: Event, data: StockTold) -> None:
     """Idempotent by event and resumable."""
     level = Level(data.product_id, data.available, event.sequence, event.id, event.time)
-    if not wishing.follow_stock(level, ports(), utc_now(), _has_time):
+    if not wishing.follow_stock(level, ports(), utc_now(), _has_time_for_mail):
         raise Unfinished(f"more customers wait for {data.product_id}")
 
 

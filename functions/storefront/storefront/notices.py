@@ -11,7 +11,7 @@ from pydantic import Field
 
 from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
 from pages.app import values_of
-from pages.visitor import Part, part, path, together
+from pages.visitor import Part, next_page, part, path, together
 from storefront.catalogue import show_product
 from storefront.pages import pages
 
@@ -86,7 +86,7 @@ def show_notices(visit: Visit) -> Page:
     )
     preferences = as_ticked(visit, preferences)
     visit.notice = visit.notice or _NOTICES.get(visit.request.query.get("said", ""), "")
-    values = {"notices": notices, "preferences": preferences, "wishes": wishes, "words": KINDS}
+    values = {"notices": notices, "cursor": cursor, "preferences": preferences, "wishes": wishes, "words": KINDS}
     return Page("notices.html", values)
 
 
@@ -118,7 +118,13 @@ def change_preferences(visit: Visit, form: Preferences) -> Redirect:
     return Redirect("/notices?said=kept")
 
 
-@pages.post("/notices/{notification_id}/read")
-def mark_read(visit: Visit, notification_id: str) -> Redirect:
+class Seen(Form):
+    """`cursor` is of the page of the list on which the notice is."""
+
+    cursor: Annotated[str, Field(max_length=2000)] = ""
+
+
+@pages.post("/notices/{notification_id}/read", form=Seen)
+def mark_read(visit: Visit, notification_id: str, form: Seen) -> Redirect:
     visit.visitor.send("POST", path("notifications", notification_id, "read"))
-    return Redirect("/notices")
+    return Redirect(next_page("/notices", form.cursor) or "/notices")

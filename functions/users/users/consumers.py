@@ -5,6 +5,7 @@ Sending is at least once. The stored token names its event, so a duplicate event
 
 from __future__ import annotations
 
+from mercato.aws.sending import LONGEST
 from mercato.clock import utc_now
 from mercato.events import Event, Reads, inbox
 from mercato.events.consumer import Consumer
@@ -12,7 +13,8 @@ from users import recovery, texts
 from users.one_time_token import Purpose
 from users.wiring import ports
 
-consumer = Consumer("users")
+# A message that is begun with less may be cut off after its mail, which would then be sent twice.
+consumer = Consumer("users", longest=LONGEST + 1.0)
 
 
 class AboutUser(Reads):

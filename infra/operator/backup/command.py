@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from types import FrameType
 
 import click
 from rich.console import Console
@@ -31,11 +33,14 @@ def backup(directory: Path, live: bool) -> None:
     messages in queues are not in it: docs/runbook.md, "A backup".
     """
     console = Console(highlight=False)
-    with _told():
+    with _told(), _as_by_ctrl_c():
         shop = target.chosen()
         with as_trouble("Nothing was kept. Run the same command again."), _bar(console, "items") as bar:
             task = bar.add_task("reading", total=None)
-            made = take(shop, directory, _release(), live=live, progress=lambda count: bar.advance(task, count))
+            try:
+                made = take(shop, directory, _release(), live=live, progress=lambda count: bar.advance(task, count))
+            except OSError as error:
+                raise Trouble(f"{directory} cannot be written: {error}", "Nothing was kept.") from error
     console.print(_of_backup(made))
     seconds = (made.ended_at - made.begun_at).total_seconds()
     console.print(f"{made.items} items in {seconds:.1f} s: {directory}", soft_wrap=True)
@@ -63,7 +68,13 @@ def restore(directory: Path, dry_run: bool) -> None:
                 return
             with _bar(console, "items") as bar:
                 task = bar.add_task("writing", total=job.manifest.items)
-                outcome = job.run(progress=lambda count: bar.advance(task, count))
+                try:
+                    outcome = job.run(progress=lambda count: bar.advance(task, count))
+                except KeyboardInterrupt:
+                    raise Trouble(
+                        f"interrupted: {shop.stack} may be closed, so that no function of it runs",
+                        "Run the same command again; it continues where it was, and opens the shop at its end.",
+                    ) from None
     _tell(console, shop.stack, job.manifest, outcome)
 
 
@@ -109,6 +120,21 @@ def _told() -> Iterator[None]:
         yield
     except Trouble as trouble:
         raise click.ClickException(f"{trouble.what}.\n{trouble.remedy}") from None
+
+
+@contextmanager
+def _as_by_ctrl_c() -> Iterator[None]:
+    """Has the end of the terminal or of the process remove what was copied, as Ctrl-C does: it is customers' data."""
+
+    def end(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {one: signal.signal(one, end) for one in (signal.SIGHUP, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
 
 
 def _release() -> str:

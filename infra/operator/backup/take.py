@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,7 @@ class _Copy:
         self._begun_at = begun_at
         self._progress = progress
         self._lock = threading.Lock()
+        self._is_over = False
 
     def take(self, tables: Iterable[Table]) -> list[TableFiles]:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
@@ -99,18 +100,23 @@ class _Copy:
                 for table in tables
             ]
             try:
-                return [
-                    TableFiles(path=table.path, keys=table.keys, files=tuple(one.result() for one in segments))
-                    for table, segments in running
-                ]
+                for one in wait((one for _, some in running for one in some), return_when=FIRST_EXCEPTION).done:
+                    one.result()
             except BaseException:
+                self._is_over = True  # the others need not read their tables to the end
                 pool.shutdown(cancel_futures=True)
                 raise
+        return [
+            TableFiles(path=table.path, keys=table.keys, files=tuple(one.result() for one in segments))
+            for table, segments in running
+        ]
 
     def _segment(self, table: Table, number: int) -> File:
         writer = files.Writer(self._directory, f"{table.path.replace('/', '.')}.{number}.json.gz")
         try:
             for item in scan(self._dynamodb, table, number, table.segments):
+                if self._is_over:
+                    break
                 if is_mark(item):
                     continue
                 writer.write(item)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
+import itertools
 import json
+import signal
 import stat
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from infra.operator.backup import files, quiet, tables, take
 from infra.operator.backup.files import read_items, read_manifest
@@ -62,6 +68,50 @@ def test_an_interrupted_backup_leaves_nothing(old: Deployed, tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
+def test_a_backup_whose_terminal_or_process_is_ended_leaves_no_customers_data(
+    old: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
+) -> None:
+    def ignore(*_: object) -> None:
+        """Of these tests: without a handler, the signal would end them."""
+
+    monkeypatch.setattr(files, "write_manifest", lambda *_: signal.raise_signal(sent))
+    before = signal.signal(sent, ignore)
+    try:
+        assert old.run("backup", tmp_path / "b").exit_code == 1
+        assert list(tmp_path.iterdir()) == []
+        assert signal.getsignal(sent) is ignore
+    finally:
+        signal.signal(sent, before)
+
+
+def test_a_table_that_cannot_be_read_ends_the_backup_before_the_others_are_read_to_their_end(
+    old: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(_: Any, table: tables.Table, *__: int) -> Iterator[dict[str, Any]]:
+        if table.path == "AuditTable":
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "Scan")
+        return itertools.repeat({"pk": {"S": "p"}, "sk": {"S": "s"}})  # a table without an end
+
+    monkeypatch.setattr(take, "scan", scan)
+    done = old.run("backup", tmp_path / "b")
+    assert (done.exit_code, "lack the permission Scan" in done.output) == (1, True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_directory_that_cannot_be_written_is_named(
+    old: Deployed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(files.Writer, "write", full)
+    done = old.run("backup", tmp_path / "b")
+    assert done.exit_code == 1
+    assert "b cannot be written: [Errno 28] No space left on device" in done.output.replace("\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_shop_at_work_gives_no_backup_and_says_what_it_does(old: Deployed, tmp_path: Path) -> None:
     sqs = boto3.client("sqs", REGION)
     sqs.send_message(QueueUrl=sqs.get_queue_url(QueueName=f"{OLD}-orders-dlq")["QueueUrl"], MessageBody="x")
@@ -89,7 +139,7 @@ def test_an_event_that_is_recorded_during_the_backup_spoils_it(
 
     def scan(dynamodb, table, *rest):  # type: ignore[no-untyped-def]
         yield from real(dynamodb, table, *rest)
-        if table.path == "UsersTable":
+        if table.path == "AuditTable":
             last = {"pk": "LOG#3", "sk": "N#000000000001", "recorded_at": "2026-11-22T12:00:00.000Z", "ttl": 4102444800}
             old.table("JournalTable").write(dynamo.put(last | _EVENT))
 

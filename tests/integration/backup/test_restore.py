@@ -234,6 +234,23 @@ def test_a_restore_that_was_killed_stays_closed_and_is_continued(
     assert not [record for record in records if is_outbox_record(record)]
 
 
+def test_a_restore_that_is_interrupted_says_that_the_shop_is_closed(
+    new: Deployed, backup: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Writes, "put", interrupted)
+        told = new.run("restore", backup)
+    assert told.exit_code == 1
+    assert f"interrupted: {NEW} may be closed" in told.output
+    assert "Run the same command again" in told.output
+    assert new.concurrency() == {0}
+    assert new.run("restore", backup).exit_code == 0
+    assert new.concurrency() == {None}
+
+
 def test_a_restore_that_was_killed_before_the_sagas_starts_them(
     new: Deployed, backup: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

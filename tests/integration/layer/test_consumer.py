@@ -152,6 +152,26 @@ def test_what_there_is_no_time_for_is_given_back_untried(kitchen: Kitchen) -> No
     assert (kitchen.seen, kitchen.dead_letters()) == ([], [])
 
 
+def test_a_consumer_of_long_work_begins_none_that_would_be_cut_off(cloud: None) -> None:
+    kitchen, seen = Consumer("kitchen", longest=9.0), list[str]()
+
+    @kitchen.on("tea.brewed")
+    def take(event: Event, _: Brewed) -> None:
+        seen.append(event.id)
+
+    class Left:
+        def __init__(self, millis: int) -> None:
+            self.millis = millis
+
+        def get_remaining_time_in_millis(self) -> int:
+            return self.millis
+
+    answer = kitchen.handler(aws_events.records(message(1)), Left(9900))
+    assert (answer, seen) == ({"batchItemFailures": [{"itemIdentifier": "m1"}]}, [])
+    assert kitchen.handler(aws_events.records(message(1)), Left(10500)) == {"batchItemFailures": []}
+    assert len(seen) == 1
+
+
 def test_an_empty_batch_calls_nothing(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(aws, "client")
     assert kitchen.receive() == []

@@ -10,6 +10,7 @@ from moto.ses.models import ses_backends
 
 from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain, SesMailer
+from mercato.aws.sending import LONGEST
 from mercato.telemetry import correlation, metrics
 
 # What SES answers before the sender's identity is verified, and in its sandbox for any other recipient.
@@ -61,6 +62,12 @@ def test_one_click_ends_a_mail_that_can_be_ended(monkeypatch: pytest.MonkeyPatch
     assert with_link["List-Unsubscribe"] == "<https://shop.example/unsubscribe/t>"
     assert with_link["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert "List-Unsubscribe" not in without
+
+
+@pytest.mark.parametrize("service", ["sesv2", "pinpoint-sms-voice-v2"])
+def test_an_answer_comes_within_the_time_that_senders_leave_for_it(cloud: None, service: str) -> None:
+    bounds = aws.client(service, attempts=1).meta.config
+    assert bounds.connect_timeout + bounds.read_timeout < LONGEST
 
 
 def test_a_mail_of_an_unverified_sender_waits(cloud: None) -> None:

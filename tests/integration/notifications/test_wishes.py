@@ -268,10 +268,10 @@ def test_a_run_without_time_goes_on_with_a_new_message(sold_out: Any, monkeypatc
     waits(sold_out, "anna", "bob", "cleo")
     boto3.client("sqs", "us-east-1").create_queue(QueueName="shop-notifications")
     answers = iter([True, False])
-    monkeypatch.setattr(consumers, "_has_time", lambda: next(answers, False))
+    monkeypatch.setattr(consumers, "_has_time_for_mail", lambda: next(answers, False))
     assert sold_out.receive(sold_out.stock_event(3, 6)) == []
     assert told(sold_out) == ["anna"]
-    monkeypatch.setattr(consumers, "_has_time", lambda: True)
+    monkeypatch.setattr(consumers, "_has_time_for_mail", lambda: True)
     assert sold_out.receive(sold_out.stock_event(3, 6)) == []
     assert told(sold_out) == ["anna", "bob", "cleo"]
 
@@ -279,7 +279,7 @@ def test_a_run_without_time_goes_on_with_a_new_message(sold_out: Any, monkeypatc
 def run_with_time_for(looks: int, service: Any, event: Any, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, str]]:
     """One run, which has time to look at so many customers."""
     left = iter([True] * looks)
-    monkeypatch.setattr(consumers, "_has_time", lambda: next(left, False))
+    monkeypatch.setattr(consumers, "_has_time_for_mail", lambda: next(left, False))
     failed: list[dict[str, str]] = service.receive(event)
     return failed
 

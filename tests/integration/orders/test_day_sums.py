@@ -289,3 +289,20 @@ def test_a_rebuild_that_died_is_ended_by_the_next_run(ledger: Ledger, sums: DayS
     assert sums.between(*ALL) == ledger.books(), "the live sums go on"
     assert "3 orders are summed in generation 2" in rebuild(shop.table)
     assert sums.between(*ALL) == ledger.books()
+
+
+@pytest.mark.parametrize("call", [3, 10, 20, 30, 36, 60])
+def test_of_two_rebuilds_at_once_neither_calls_sums_wrong_that_the_other_has_replaced(
+    ledger: Ledger, sums: DaySums, shop: Shop, call: int
+) -> None:
+    some_days(ledger)
+    for order_id in ledger.orders:
+        sums.sum_order(order_id)
+    interrupter, told = Interrupter(), list[str]()
+    interrupter.at(call, lambda: told.append(rebuild(shop.table)))
+    result = CliRunner().invoke(command.orders, ["rebuild-sums", "--table", shop.table.name])
+    assert interrupter.act is None, "the rebuild has as many calls"
+    assert "was wrong, is right now" not in told[0] + result.output
+    assert result.exit_code == 0 or "another run of this command has ended the rebuild" in result.output
+    assert sums.between(*ALL) == ledger.books()
+    assert sums.generations().building is None

@@ -101,15 +101,15 @@ class Service:
         envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
         return [found for found in envelopes if found["type"] == event_type]
 
-    def deliver(self, *, again: bool = False) -> list[str]:
-        """Delivers the outbox's events, the new ones or all `again`, to the service's own consumer. Returns the failed
-        ids.
+    def deliver(self, *, again: bool = False, context: Any = None) -> list[str]:
+        """Delivers the outbox's events, the new ones or all `again`, to the service's own consumer in an invocation
+        with that context. Returns the failed ids.
         """
         envelopes = [json.loads(item["event"]) for item in self.items("OUTBOX#")]
         mine = [found for found in envelopes if consumers.consumer.subscription_to(found["type"])]
         found = [one for one in mine if again or one["id"] not in self._delivered]
         records = [aws_events.bus_record(one, "shop-users", message_id=one["id"]) for one in found]
-        answer = consumers.handler(aws_events.records(*records), None)
+        answer = consumers.handler(aws_events.records(*records), context)
         failed = [failure["itemIdentifier"] for failure in answer["batchItemFailures"]]
         self._delivered |= {one["id"] for one in found} - set(failed)
         return failed

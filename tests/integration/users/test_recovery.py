@@ -294,6 +294,19 @@ def test_a_reset_asked_for_long_ago_is_not_sent(service: "Service", ada: str) ->
     assert service.mailer.sent == []
 
 
+def test_a_mail_waits_that_would_be_cut_off_by_the_end_of_its_invocation(service: "Service") -> None:
+    class NearlyOver:
+        def get_remaining_time_in_millis(self) -> int:
+            return 9900
+
+    service.join()
+    assert len(service.deliver(context=NearlyOver())) == 1
+    assert service.mailer.sent == []
+
+    assert service.deliver() == []
+    assert len(service.mailer.sent) == 1
+
+
 def test_no_token_is_in_an_event_a_log_or_the_table(
     service: "Service", ada: str, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:

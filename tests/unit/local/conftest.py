@@ -14,7 +14,7 @@ _NOTHING_THERE = 404, {"detail": "There is nothing here."}
 
 
 class FakeOps:
-    """Answers by method and path below /api/ops, and records the requests."""
+    """Answers by method and path below /api/ops, with the cursor if there is one, and records the requests."""
 
     def __init__(self) -> None:
         self.answers: dict[tuple[str, str], tuple[int, Any]] = {}
@@ -26,6 +26,8 @@ class FakeOps:
         assert request.headers["Authorization"] == "Bearer t"
         self.requests.append(request)
         path = request.url.path.removeprefix("/api/ops")
+        if cursor := request.url.params.get("cursor"):
+            path = f"{path}?cursor={cursor}"
         status, body = self.answers.get((request.method, path), _NOTHING_THERE)
         return httpx.Response(status, json=body)
 

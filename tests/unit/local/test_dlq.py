@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import click
+import httpx
 import pytest
 from click.testing import CliRunner, Result
 
@@ -87,6 +88,35 @@ def test_to_send_says_why_and_a_fault_ends_with_status_1(ops: FakeOps) -> None:
     sent = json.loads(ops.requests[0].content)
     assert (sent["ids"], sent["dry_run"], sent["note"]) == (["a", "b"], False, "mended")
     assert "looked at 3, 1 redriven; 1 sent but still here; stopped: SQS is away" in result.output
+
+
+def test_what_was_sent_is_told_where_a_later_call_fails(ops: FakeOps, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {"matched": 1, "items": [RESULT | {"redriven": 1, "is_whole": False}], "next_cursor": "more"}
+    _answer_in_turn(ops, monkeypatch, (200, first), (503, {"detail": "The table does not answer."}))
+    result = run("redrive", "orders", "--send", "--note", "the table is back")
+    assert result.exit_code == 1
+    assert "mercato-orders-dlq: looked at 3, 1 redriven" in result.output
+    assert "run it again" in result.output
+    assert result.output.endswith("Error: The table does not answer.\n")
+
+
+def test_a_fault_of_an_earlier_call_ends_with_status_1(ops: FakeOps, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = {"items": [RESULT | {"failure": "SQS does not take it"}], "matched": 1, "next_cursor": "more"}
+    last = {"items": [RESULT | {"examined": 0, "matched": 0, "letters": []}], "matched": 0, "next_cursor": None}
+    _answer_in_turn(ops, monkeypatch, (200, first), (200, last))
+    result = run("redrive", "orders", "--send", "--note", "the table is back")
+    assert (result.exit_code, "stopped: SQS does not take it" in result.output) == (1, True)
+
+
+def _answer_in_turn(ops: FakeOps, monkeypatch: pytest.MonkeyPatch, *answers: tuple[int, Any]) -> None:
+    left, handle = iter(answers), ops.handle
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.url.path == "/api/ops/dlq/redrive":
+            ops.answers["POST", "/dlq/redrive"] = next(left)
+        return handle(request)
+
+    monkeypatch.setattr(ops, "handle", answer)
 
 
 def test_nothing_is_asked_of_the_shop_without_a_note(ops: FakeOps) -> None:

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from rich.console import Console
 
+from infra import cli
+from infra.local.iam import command
 from infra.local.iam.command import explanations, tell
-from infra.local.iam.grants import _permissions, read_used
+from infra.local.iam.grants import Deployed, _permissions, read_used
 from infra.local.iam.recording import noting
 from infra.local.iam.report import Explanation, Permission, compare
+from infra.operator import target
 from infra.trouble import Trouble
 
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/mercato-UsersTable"
@@ -154,3 +159,20 @@ def test_the_table_names_the_unexplained_and_counts_the_rest() -> None:
     assert "dynamodb:GetItem" in told
     assert "a cold path" not in told
     assert "2 permissions: 0 used, 1 unused and explained, 1 unexplained" in told
+
+
+def test_a_cloud_that_records_no_permissions_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    class Unrecorded(Deployed):
+        def __init__(self, _: Any) -> None:
+            self._cloud: Any = SimpleNamespace(used_permissions=tmp_path / "none")
+
+        def granted(self) -> Iterator[Permission]:
+            return iter(())
+
+    nobody = target.Account("a@example.com", "-")
+    shop = target.State("http://shop", "http://cloud", "r", "shop", {}, {}, "http://cloud", "shop-", nobody, nobody)
+    monkeypatch.setattr(target, "load", lambda: shop)
+    monkeypatch.setattr(command, "Deployed", Unrecorded)
+    told = CliRunner().invoke(cli.main, ["iam"])
+    assert told.output == "Error: no used permissions are recorded\nOnly the cloud of `mercato up` records them.\n"
+    assert told.exit_code == 1

@@ -56,7 +56,7 @@ class FakeShop:
             return httpx.Response(204)
         if request.headers["Authorization"] != f"Bearer access-{self.given}":
             return problem(401, "unauthenticated")
-        return httpx.Response(200, json={"items": [], "path": path})
+        return httpx.Response(200, json={"items": [], "next_cursor": None, "path": path})
 
 
 def problem(status: int, slug: str) -> httpx.Response:

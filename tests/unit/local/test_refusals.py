@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import botocore.client
 import pytest
-from botocore.exceptions import ClientError, NoCredentialsError
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
 from click.testing import CliRunner, Result
 
 from infra import cli
@@ -46,6 +47,10 @@ def refusal(code: str, message: str) -> Answer:
         raise ClientError({"Error": {"Code": code, "Message": message}}, operation)
 
     return answer
+
+
+def unreachable(_: str) -> dict[str, Any]:
+    raise EndpointConnectionError(endpoint_url="https://aws.test")
 
 
 @pytest.fixture
@@ -89,8 +94,10 @@ def run(command: str) -> Result:
             refusal("ExpiredTokenException", "The security token included in the request is expired"),
             "AWS does not take your credentials any more (ExpiredTokenException)",
         ),
+        (refusal("ThrottlingException", "Rate exceeded"), "Rate exceeded"),
+        (unreachable, "Could not connect to the endpoint URL"),
     ],
-    ids=["denied", "expired"],
+    ids=["denied", "expired", "throttled", "unreachable"],
 )
 def test_a_command_that_aws_refuses_says_why(
     command: str, answer: Answer, said: str, aws: Callable[[Answer], None], tmp_path: Path
@@ -129,3 +136,20 @@ def test_a_shop_that_is_half_deployed_is_told_with_its_status(status: str, aws: 
     assert told.exit_code == 2
     assert f"{STACK} is {status} and has no output ApiUrl" in told.output
     assert "mercato --stack mercato-prod doctor" in told.output
+
+
+@pytest.mark.usefixtures("deployed")
+def test_keys_that_were_not_rotated_are_told_with_the_function_s_answer_once(aws: Callable[[Answer], None]) -> None:
+    answer = {"FunctionError": "Unhandled", "Payload": io.BytesIO(b'{"errorMessage": "the secret is gone"}')}
+    aws(lambda _: answer)
+    told = run("users rotate-keys")
+    assert told.output == 'Error: the keys were not rotated: {"errorMessage": "the secret is gone"}\n'
+    assert told.exit_code == 1
+
+
+def test_a_stack_that_is_named_by_its_arn_is_known_by_its_name(aws: Callable[[Answer], None]) -> None:
+    """A restore closes the shop by its functions' settings, which have the name."""
+    output = {"OutputKey": "ApiUrl", "OutputValue": "https://shop.test/api"}
+    aws(lambda _: {"Stacks": [{"StackName": STACK, "StackStatus": "UPDATE_COMPLETE", "Outputs": [output]}]})
+    target.choice = target.Choice(f"arn:aws:cloudformation:{REGION}:123456789012:stack/{STACK}/id", REGION)
+    assert target.chosen().stack == STACK

@@ -199,18 +199,33 @@ def _refusing(code: str) -> Any:
 
 
 class UnderWay:
+    def __init__(self, status: str = "UPDATE_IN_PROGRESS") -> None:
+        self.status = status
+
     def describe_stacks(self, StackName: str) -> Any:  # noqa: N803
-        return {"Stacks": [{"StackName": StackName, "StackStatus": "UPDATE_IN_PROGRESS"}]}
+        return {"Stacks": [{"StackName": StackName, "StackStatus": self.status}]}
 
 
-def test_nothing_is_moved_during_a_deploy(shop: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        ("UPDATE_IN_PROGRESS", "cancel-update-stack --stack-name mercato-prod"),
+        ("UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "Wait until it has ended"),  # CloudFormation cancels none of these
+        ("UPDATE_ROLLBACK_IN_PROGRESS", "Wait until it has ended"),
+        ("CREATE_IN_PROGRESS", "Wait until it has ended"),
+    ],
+)
+def test_nothing_is_moved_during_a_deploy(
+    shop: Target, monkeypatch: pytest.MonkeyPatch, status: str, remedy: str
+) -> None:
     real = target.client
     monkeypatch.setattr(
-        target, "client", lambda shop, name: UnderWay() if name == "cloudformation" else real(shop, name)
+        target, "client", lambda shop, name: UnderWay(status) if name == "cloudformation" else real(shop, name)
     )
     told = run("rollback", "orders")
     assert told.exit_code == 1
-    assert "cancel-update-stack --stack-name mercato-prod" in told.output
+    assert remedy in told.output
+    assert ("cancel-update-stack" in told.output) == (status == "UPDATE_IN_PROGRESS")
     assert alias("orders-api")["FunctionVersion"] == "2"
 
 

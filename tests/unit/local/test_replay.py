@@ -244,6 +244,13 @@ def test_products_that_the_shop_does_not_take_end_the_replay_before_any_order(ru
     assert "1 products refused; 71053@339/R1: price: too high" in flat(result)
 
 
+def test_a_shop_that_does_not_answer_ends_the_replay_with_status_2(run: Run, shop: FakeShop) -> None:
+    shop.faults.append(lambda _: httpx.Response(502, text="no shop"))
+    result = run()
+    assert (result.exit_code, shop.orders) == (2, {})
+    assert "does not answer as it should" in flat(result)
+
+
 def test_a_file_that_is_no_invoice_file_is_refused(run: Run, invoices: Path, shop: FakeShop) -> None:
     invoices.write_text("a,b\n1,2\n")
     result = run()

@@ -178,6 +178,28 @@ def test_list_shows_executions_by_their_state(ops: FakeOps, words: tuple[str, ..
 
 
 @pytest.mark.parametrize(
+    ("limit", "answer"),
+    [
+        ("150", "none of the 150 sagas that were read; there are more: raise --limit"),
+        ("250", "order-1  running  order  –       2026-11-22T12:00:00.000Z  –"),
+    ],
+)
+def test_list_reads_on_where_no_saga_of_a_page_is_like_that(ops: FakeOps, limit: str, answer: str) -> None:
+    ops.answers["GET", "/sagas"] = 200, {"items": [], "next_cursor": "second"}
+    ops.answers["GET", "/sagas?cursor=second"] = 200, {"items": [], "next_cursor": "third"}
+    ops.answers["GET", "/sagas?cursor=third"] = 200, {"items": [SAGA], "next_cursor": None}
+    result = run("list", "--status", "failed", "--ending", "failed", "--limit", limit)
+    assert (result.exit_code, result.output.splitlines()[-1]) == (0, answer)
+    assert sum(int(request.url.params["limit"]) for request in ops.requests) == int(limit)
+
+
+def test_list_without_any_saga_says_so(ops: FakeOps) -> None:
+    ops.answers["GET", "/sagas"] = 200, {"items": [], "next_cursor": None}
+    assert run("list", "--ending", "failed").output == "no saga\n"
+    assert run("list", "--parked").output == "no saga is parked\n"
+
+
+@pytest.mark.parametrize(
     ("words", "sent"),
     [(("--retry",), {"action": "retry"}), (("--skip", "RefundPayment"), {"action": "skip", "step": "RefundPayment"})],
 )
@@ -207,6 +229,7 @@ def test_what_is_parked_elsewhere_by_now_is_told_and_nothing_is_done(ops: FakeOp
         ("resume", "order-1", "--retry", "--skip", "RefundPayment", "--reason", "why"),
         ("redrive", "order-1"),
         ("list", "--parked", "--status", "failed"),
+        ("list", "--parked", "--ending", "failed"),
     ],
 )
 def test_what_is_not_said_is_not_guessed(ops: FakeOps, words: tuple[str, ...]) -> None:

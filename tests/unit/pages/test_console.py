@@ -223,6 +223,15 @@ def test_a_parcel_that_never_left_is_settled_by_cancelling(api: ShopApi, desk: A
     assert '<option value="lost">' not in page
 
 
+@pytest.mark.parametrize(("status", "is_parked"), [("booked", True), ("failed", False)])
+def test_an_order_whose_saga_is_parked_leads_to_the_parked_sagas(
+    api: ShopApi, desk: Ask, status: str, is_parked: bool
+) -> None:
+    """A customer's cancellation is a saga of its own, to which the link to the order's saga does not lead."""
+    page = order(api, desk, has_left=False, status=status)
+    assert ('among the <a href="/console/sagas">parked sagas</a>' in page) == is_parked
+
+
 def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/shipments"] = (200, {"items": [], "next_cursor": None})
     api.answers["GET /api/payments"] = (200, {"items": []})
@@ -419,8 +428,38 @@ def test_what_was_sent_back_is_told_with_what_is_left(api: ShopApi, desk: Ask) -
     answer = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
     assert answer.location == "/console/letters/orders-dlq?sent=50&more=true&reason=malformed"
     page = desk("GET", answer.location, as_user=True).text
-    assert "Sent back: 50 letters. More of them wait: send again to go on." in page
+    assert "Sent back: 50 letters. More of them may wait: send again to go on." in page
     assert "Sent back" not in desk("GET", "/console/letters/orders-dlq?sent=x", as_user=True).text
+
+
+def redriven(**changes: Any) -> dict[str, Any]:
+    """The API's answer to a redrive of one queue."""
+    done: dict[str, Any] = answer_of_the_contract("POST", "/api/ops/dlq/redrive")[1]
+    one = done["items"][0] | {"failure": None, "left_behind": 0, "is_whole": True, "letters": []} | changes
+    return done | {"next_cursor": None, "redriven": one["redriven"], "matched": one["matched"], "items": [one]}
+
+
+@pytest.mark.parametrize("step", ["dry", "send"])
+def test_letters_beyond_the_number_that_may_be_sent_are_told(api: ShopApi, desk: Ask, step: str) -> None:
+    """The API ends at the number, without a cursor."""
+    api.answers["POST /api/ops/dlq/redrive"] = (200, redriven(matched=2, redriven=2, is_whole=False))
+    form = {"note": "it is mended", "step": step, "max": "2"}
+    answer = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
+    page = answer if step == "dry" else desk("GET", answer.location, as_user=True)
+    assert "ore of them may wait" in page.text
+
+
+@pytest.mark.parametrize(("left_behind", "also"), [(0, ""), (1, ", of which 1 letter could not be deleted here")])
+def test_what_stops_a_redrive_is_told_with_what_was_sent(api: ShopApi, desk: Ask, left_behind: int, also: str) -> None:
+    told = f"Sent back: 3 letters{also}. Then it stopped: SQS does not take m-4."
+    done = redriven(matched=4, redriven=3, left_behind=left_behind, failure="SQS does not take m-4", is_whole=False)
+    api.answers["POST /api/ops/dlq/redrive"] = (200, done)
+    form = {"ids": ["m-1", "m-4"], "note": "it is mended", "step": "send", "max": "50"}
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form, as_user=True)
+    assert (page.status, told in page.text, 'value="it is mended"' in page.text) == (422, True, True)
+
+    page = desk("POST", "/console/letters/orders-dlq/redrive", form | {"step": "dry"}, as_user=True)
+    assert (page.status, "It stopped: SQS does not take m-4." in page.text) == (422, True)
 
 
 def test_the_letters_that_were_chosen_stay_chosen_where_the_note_is_missing(api: ShopApi, desk: Ask) -> None:
@@ -500,8 +539,8 @@ def test_a_dry_run_says_that_there_are_more_than_it_may_send(api: ShopApi, desk:
     done = {"dry_run": True, "matched": 7, "redriven": 0, "next_cursor": "more", "items": []}
     api.answers["POST /api/ops/dlq/redrive"] = (200, done)
     page = desk("POST", "/console/letters/orders-dlq/redrive", {"max": "7"}, as_user=True).text
-    assert "and more of them wait" in page
-    assert 'name="max" type="number" min="1" max="1000" required value="7"' in page
+    assert "and more of them may wait" in page
+    assert 'name="max" type="number" min="1" max="500" required value="7"' in page
     assert api.of("POST /api/ops/dlq/redrive")[0][3]["max"] == 7
 
 
@@ -706,6 +745,13 @@ def test_a_parcel_is_named_by_the_number_of_its_order(api: ShopApi, desk: Ask) -
     assert "<code>M2NP4-7KD81</code>" in page
     assert "<code>o-of-bef" in page, "shipping may be of an earlier release than the console"
     assert "Order <code>K7QF2-M9X40</code>" in desk("GET", "/console/parcels/s-1", as_user=True).text
+
+
+def test_more_parcels_that_are_given_up_than_a_page_has_are_told(api: ShopApi, desk: Ask) -> None:
+    _, listed = answer_of_the_contract("GET", "/api/shipments")
+    for cursor, told in ((None, False), ("more", True)):
+        api.answers["GET /api/shipments"] = (200, listed | {"next_cursor": cursor})
+        assert ("There are more. They follow" in desk("GET", "/console/parcels", as_user=True).text) == told
 
 
 def test_what_is_wrong_with_a_dispatch_is_told_at_its_field(api: ShopApi, desk: Ask) -> None:
@@ -1075,7 +1121,19 @@ def test_the_audit_shows_each_action_once_with_its_answer_and_leads_to_what_it_w
     rows = re.findall(r"<tr><td.*?</tr>", shown.text)
     assert [">202<" in row for row in rows] == [False, True]
     assert '<a href="/console/orders/o-1">order <code>o-1</code></a> return_id=r-1' in html.unescape(rows[1])
-    assert "/console/audit?target=o-1&from=2026-11-01&cursor=more" in html.unescape(shown.text)
+    following = "/console/audit?target=o-1&from=2026-11-01&shown=entry-1&cursor=more"
+    assert following in html.unescape(shown.text)
+
+
+def test_an_action_whose_answer_ends_a_page_of_the_audit_does_not_begin_the_next(api: ShopApi, desk: Ask) -> None:
+    """Without its answer it would look like one that was never answered."""
+    api.answers["GET /api/ops/audit"] = (200, {"items": [entry(2), entry(1, status=202)], "next_cursor": "more"})
+    first = html.unescape(desk("GET", "/console/audit", as_user=True).text)
+    [following] = re.findall(r'href="(/console/audit\?shown=[^"]*)"', first)
+
+    api.answers["GET /api/ops/audit"] = (200, {"items": [entry(1), entry(0)], "next_cursor": None})
+    second = desk("GET", following, as_user=True).text
+    assert ("request-0" in second, "request-1" in second) == (True, False)
 
 
 def test_an_operator_is_found_in_the_audit_by_address(api: ShopApi, desk: Ask) -> None:
@@ -1199,6 +1257,16 @@ def test_a_picture_whose_file_has_arrived_asks_for_no_other_file(api: ShopApi, d
     assert 'data-most="10"' in desk("GET", here, as_user=True).text
     page = desk("GET", f"{here}?bucket=b&key=uploads%2Fp1%2Fi2", as_user=True).text
     assert ("look again." in page, "The file is damaged." in page, 'type="file"' in page) == (False, True, True)
+
+
+def test_a_stream_without_an_event_of_that_kind_says_that_it_shows_the_newest_alone(api: ShopApi, desk: Ask) -> None:
+    """Ops looks at the newest events of all kinds, and chooses of them."""
+    _, found = answer_of_the_contract("GET", "/api/ops/events")
+    assert "None of the newest" not in desk("GET", "/console/stream?type=order.created", as_user=True).text
+    api.answers["GET /api/ops/events"] = (200, found | {"items": []})
+    text = desk("GET", "/console/stream/rows?type=payment.disputed", as_user=True).text
+    assert "None of the newest events is payment.disputed." in text
+    assert "No event has come yet." in desk("GET", "/console/stream", as_user=True).text
 
 
 def test_without_script_the_stream_has_a_link_to_look_again_at_the_same_events(desk: Ask) -> None:

@@ -247,3 +247,14 @@ def test_a_notice_states_its_language_where_it_is_not_the_page_s(
         del notice["language"]
     api.answers["GET /api/notifications"] = (200, found | {"items": [notice]})
     assert shop("GET", "/notices", as_user=True).text.count('lang="de"') == stated
+
+
+def test_a_notice_that_is_read_leads_back_to_the_page_of_the_list(api: ShopApi, shop: Ask) -> None:
+    _, found = answer_of_the_contract("GET", "/api/notifications")
+    notices = found | {"items": [found["items"][0] | {"notification_id": "n-1", "read": False}]}
+    api.answers["GET /api/notifications"] = (200, notices)
+    api.answers["POST /api/notifications/n-1/read"] = (204, None)
+    assert 'name="cursor" value="page-2"' in shop("GET", "/notices?cursor=page-2", as_user=True).text
+
+    assert shop("POST", "/notices/n-1/read", {"cursor": "page-2"}, as_user=True).location == "/notices?cursor=page-2"
+    assert shop("POST", "/notices/n-1/read", {"cursor": ""}, as_user=True).location == "/notices"

@@ -29,6 +29,21 @@ def test_staff_sees_and_releases_a_stopped_address(api: ShopApi, desk: Ask) -> N
     assert len(api.of(RELEASE)) == 1
 
 
+def test_a_release_leads_back_to_the_page_of_the_list(api: ShopApi, desk: Ask) -> None:
+    api.answers["GET /api/notifications/stops"] = (200, {"items": [STOP], "next_cursor": None})
+    api.answers[RELEASE] = (204, None)
+    page = desk("GET", "/console/mails?cursor=page-2", as_user=True).text
+    assert 'name="cursor" value="page-2"' in page
+
+    form = {"cursor": "page-2"}
+    answer = desk("POST", f"/console/mails/{STOP['stop_id']}/release", form, as_user=True)
+    assert answer.location == "/console/mails?said=released&cursor=page-2"
+
+    api.refuse(RELEASE, 404, "stop-not-found", "This address is not stopped.")
+    desk("POST", f"/console/mails/{STOP['stop_id']}/release", form, as_user=True)
+    assert api.of("GET /api/notifications/stops")[-1][2].endswith("cursor=page-2")
+
+
 def test_an_address_that_is_free_by_now_says_so(api: ShopApi, desk: Ask) -> None:
     api.answers["GET /api/notifications/stops"] = (200, {"items": [], "next_cursor": None})
     api.refuse(RELEASE, 404, "stop-not-found", "This address is not stopped.")

@@ -29,7 +29,7 @@ from mercato.telemetry.logs import log
 Handle = Callable[[Event, Any], None]
 EVERY = "*"  # every event type that has no function of its own
 
-_ENOUGH = 2.0  # seconds, to start with one more message
+_ENOUGH = 2.0  # seconds, for a message that makes AWS's and peers' usual calls
 
 
 class Unprocessable(Exception):
@@ -48,11 +48,15 @@ class Consumer:
     """The subscriptions of one service: `@consumer.on("order.confirmed")` on a function of (event, data).
 
     `@consumer.on(EVERY)` takes every type that has no function of its own.
+    `longest` is what one message may take, in seconds: one that has less time left is returned untried.
     `jitter` is passed in for tests: a number between two.
     """
 
-    def __init__(self, service: str, jitter: Callable[[float, float], float] = random.uniform) -> None:
+    def __init__(
+        self, service: str, *, longest: float = _ENOUGH, jitter: Callable[[float, float], float] = random.uniform
+    ) -> None:
         self.service = service
+        self._longest = longest
         self.subscriptions: dict[str, tuple[type[Reads], Handle]] = {}
         self._jitter = jitter
 
@@ -71,7 +75,7 @@ class Consumer:
 
     def handler(self, event: dict[str, Any], context: Any) -> dict[str, Any]:
         failures: list[dict[str, str]] = []
-        enough = _ENOUGH
+        enough = self._longest
         with deadline.of_invocation(context):
             for record in event["Records"]:
                 # A message without time left is returned untried, and comes again after the queue's visibility timeout.
