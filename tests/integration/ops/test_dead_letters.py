@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+import boto3
 import pytest
 
 from tests.integration.ops.conftest import Desk
@@ -52,6 +53,17 @@ def test_queues_are_counted_the_fullest_first_and_grouped_by_reason_and_type(des
         "types": {},
     }
     assert page["items"][1]["sample"] == empty
+
+
+def test_the_queues_of_a_shop_whose_name_begins_with_this_ones_are_not_shown(desk: Desk, queues: Queues) -> None:
+    boto3.client("servicediscovery", "us-east-1").create_http_namespace(Name="mercato-dev")
+    queues.open("orders")
+    queues.open_dead_end("mercato-dev-orders-dlq", prefix="")
+
+    status, page = desk.call("GET", "/dlq")
+
+    assert (status, [item["queue"] for item in page["items"]]) == (200, ["mercato-orders-dlq"])
+    assert desk.call("GET", "/dlq/mercato-dev-orders-dlq")[0] == 404
 
 
 def test_looking_takes_nothing_away(desk: Desk, queues: Queues) -> None:

@@ -66,12 +66,22 @@ def find_dead_letter_queue(prefix: str, name: str) -> DeadLetterQueue:
 
 
 def _urls(prefix: str) -> Iterator[str]:
+    others = tuple(_other_shops(prefix))
     for page in (
         aws.client("sqs")
         .get_paginator("list_queues")
         .paginate(QueueNamePrefix=prefix, PaginationConfig={"PageSize": 1000})
     ):
-        yield from page.get("QueueUrls", [])
+        yield from (url for url in page.get("QueueUrls", []) if not url.rpartition("/")[2].startswith(others))
+
+
+def _other_shops(prefix: str) -> Iterator[str]:
+    """The prefixes of other shops' queues that begin as this shop's do: `mercato-dev-` where it is `mercato-`.
+
+    A shop has a namespace of its name.
+    """
+    for page in aws.client("servicediscovery").get_paginator("list_namespaces").paginate():
+        yield from (f"{found['Name']}-" for found in page["Namespaces"] if found["Name"].startswith(prefix))
 
 
 def _attributes(url: str) -> dict[str, str]:
