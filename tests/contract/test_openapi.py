@@ -72,13 +72,17 @@ def test_no_client_of_the_last_release_is_broken_unless_the_version_says_so() ->
 
 
 def test_the_command_counts_what_breaks_clients_and_lists_it_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "write", list)  # the files are tested above
-    found = events.breaking_clients()
-    count = f"Changes that break clients of the last release, as the new version may: {len(found)} (--breaks)"
+    def told(*options: str) -> list[str]:
+        return CliRunner().invoke(contract, options).output.splitlines()
 
-    assert CliRunner().invoke(contract, []).output.splitlines() == ([count] if found else [])
-    listed = CliRunner().invoke(contract, ["--breaks"]).output.splitlines()
-    assert listed == ([count, *(f"  {change}" for change in found)] if found else [])
+    monkeypatch.setattr(events, "write", list)  # what both find is tested above
+    monkeypatch.setattr(events, "breaking_clients", list)
+    assert told("--breaks") == []
+
+    monkeypatch.setattr(events, "breaking_clients", lambda: ["POST /api/teas: `sugar` is gone"])
+    count = "Changes that break clients of the last release, as the new version may: 1 (--breaks)"
+    assert told() == [count]
+    assert told("--breaks") == [count, "  POST /api/teas: `sugar` is gone"]
 
 
 def test_every_public_route_of_every_service_is_there_and_no_peers_route() -> None:
