@@ -8,7 +8,9 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError
 
+from mercato import aws
 from tests.integration.ops.conftest import Desk
 from tests.integration.ops.queues import Queues
 from tests.kit import aws_events
@@ -64,6 +66,27 @@ def test_the_queues_of_a_shop_whose_name_begins_with_this_ones_are_not_shown(des
 
     assert (status, [item["queue"] for item in page["items"]]) == (200, ["mercato-orders-dlq"])
     assert desk.call("GET", "/dlq/mercato-dev-orders-dlq")[0] == 404
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        ClientError({"Error": {"Code": "RequestThrottled", "Message": "no"}}, "GetQueueAttributes"),
+        EndpointConnectionError(endpoint_url="https://sqs.test"),
+    ],
+)
+def test_queues_that_cannot_be_listed_now_are_asked_for_again_later(
+    desk: Desk, queues: Queues, monkeypatch: pytest.MonkeyPatch, refusal: Exception
+) -> None:
+    def fail(**_: Any) -> None:
+        raise refusal
+
+    queues.open("orders")
+    monkeypatch.setattr(aws.client("sqs"), "get_queue_attributes", fail)
+
+    status, answer = desk.call("GET", "/dlq")
+
+    assert (status, answer["type"]) == (503, "urn:mercato:problem:temporarily-unavailable")
 
 
 def test_looking_takes_nothing_away(desk: Desk, queues: Queues) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from mercato import aws
 from mercato.dataclass import dataclass
-from mercato.errors import NotFound
+from mercato.errors import NotFound, TransientError
 
 _ATTRIBUTES = ["QueueArn", "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "RedrivePolicy"]
 SUFFIX = "-dlq"  # a convention that the IAM permission to read depends on
@@ -33,8 +35,11 @@ class DeadLetterQueue:
 
 
 def list_dead_letter_queues(prefix: str) -> list[DeadLetterQueue]:
-    """Fullest first."""
-    found = {url: _attributes(url) for url in _urls(prefix)}
+    """Fullest first. Raises TransientError."""
+    try:
+        found = {url: _attributes(url) for url in _urls(prefix)}
+    except (ClientError, BotoCoreError) as error:
+        raise TransientError(f"the queues cannot be listed: {error}") from error
     sources = {
         json.loads(queue["RedrivePolicy"])["deadLetterTargetArn"]: url
         for url, queue in found.items()
@@ -56,7 +61,10 @@ def list_dead_letter_queues(prefix: str) -> list[DeadLetterQueue]:
 
 
 def find_dead_letter_queue(prefix: str, name: str) -> DeadLetterQueue:
-    """Finds it by name, with or without the prefix and the suffix: `orders` is `mercato-orders-dlq`."""
+    """Finds it by name, with or without the prefix and the suffix: `orders` is `mercato-orders-dlq`.
+
+    Raises DeadLetterQueueNotFound and TransientError.
+    """
     queues = list_dead_letter_queues(prefix)
     for queue in queues:
         if name in (queue.name, queue.name.removeprefix(prefix), queue.name.removeprefix(prefix).removesuffix(SUFFIX)):
