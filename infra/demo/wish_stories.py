@@ -36,7 +36,7 @@ def tell_wishes(stage: Stage, report: Report) -> None:
     report.expect("now Gus is told", 1, len(_told(stage, gus, subject)))
     report.expect("Wanda is not told again", 1, len(stage.mails_to(wanda.email, subject)))
     report.expect("Eve has got no more than the question", 1, len(stage.mails_of(eve)))
-    report.expect("nobody waits any more", [], wanda.get("/notifications/wishes")["items"])
+    report.expect("Wanda waits for nothing any more", [], wanda.get("/notifications/wishes")["items"])
     stage.expect_stock(report, quilt, on_hand=3)
     report.end(f"{describe(order)}, each told once, in the order in which they asked")
 

@@ -63,7 +63,7 @@ while [ ! -e "$mesh/ready" ]; do kill -0 $! 2>/dev/null || exit 1; sleep 0.02; d
 
 
 class LocalIngress:
-    """The ingress's process. It forwards to the cloud what comes with a certificate of the mesh."""
+    """The process of the local ingress. It forwards calls that have a certificate of the mesh to the cloud."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud

@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
 from console.pages import pages
-from pages import Form, Page, Redirect, Visit
+from pages import FormInList, Page, Redirect, Visit
 from pages.visitor import next_page, path
 
 _NOTICES = {"released": "Mails go to the address again. If they bounce once more, it is stopped once more."}
-
-
-class Release(Form):
-    """`cursor` is of the page of the list on which the address is."""
-
-    cursor: Annotated[str, Field(max_length=2000)] = ""
 
 
 @pages.get("/console/mails")
@@ -28,7 +18,7 @@ def show_stops(visit: Visit) -> Page:
     return Page("stops.html", {"stops": found["items"], "cursor": cursor, "next": following})
 
 
-@pages.post("/console/mails/{stop_id}/release", form=Release, again=lambda visit, stop_id: show_stops(visit))
-def release(visit: Visit, stop_id: str, form: Release) -> Redirect:
+@pages.post("/console/mails/{stop_id}/release", form=FormInList, again=lambda visit, stop_id: show_stops(visit))
+def release(visit: Visit, stop_id: str, form: FormInList) -> Redirect:
     visit.visitor.send("DELETE", path("notifications", "stops", stop_id))
     return Redirect(next_page("/console/mails", form.cursor, said="released") or "/console/mails?said=released")

@@ -43,7 +43,7 @@ class _Terms(Body):
 
 
 class NewCoupon(_Terms):
-    """Without a `code`, the coupon gets one that nobody can guess. `description` is what the buyer reads.
+    """If `code` is left out, the shop makes a code that cannot be guessed. The buyer reads the `description`.
 
     `basis_points` belong to the kind percentage: 1,000 are 10 %. `amount` belongs to the kind amount. `minimum` is
     the least value of all goods, before discounts. Without `product_ids` and `category` a coupon applies to all goods.

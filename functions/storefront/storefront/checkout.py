@@ -177,7 +177,7 @@ def _address_page(visit: Visit, loaded: Part, checkout: Any) -> Page:
 
 
 def _blank() -> dict[str, str]:
-    """A form that nobody has filled in yet begins with the shop's country."""
+    """Returns the empty form. Its country is the shop's."""
     return _EMPTY | {"country": ports().settings.country}
 
 

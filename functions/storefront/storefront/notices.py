@@ -9,7 +9,7 @@ from urllib.parse import quote, urlencode
 
 from pydantic import Field
 
-from pages import Form, InvalidForm, Page, Redirect, Refused, Visit
+from pages import Form, FormInList, InvalidForm, Page, Redirect, Refused, Visit
 from pages.app import values_of
 from pages.visitor import Part, next_page, part, path, together
 from storefront.catalogue import show_product
@@ -118,13 +118,7 @@ def change_preferences(visit: Visit, form: Preferences) -> Redirect:
     return Redirect("/notices?said=kept")
 
 
-class Seen(Form):
-    """`cursor` is of the page of the list on which the notice is."""
-
-    cursor: Annotated[str, Field(max_length=2000)] = ""
-
-
-@pages.post("/notices/{notification_id}/read", form=Seen)
-def mark_read(visit: Visit, notification_id: str, form: Seen) -> Redirect:
+@pages.post("/notices/{notification_id}/read", form=FormInList)
+def mark_read(visit: Visit, notification_id: str, form: FormInList) -> Redirect:
     visit.visitor.send("POST", path("notifications", notification_id, "read"))
     return Redirect(next_page("/notices", form.cursor) or "/notices")

@@ -197,8 +197,8 @@ _LINK = re.compile(r"//|www\.|[@＠]|[^\s.][.。．｡][^\s.\d]{2,}", re.IGNOREC
 def greeting_name(name: str) -> str:
     """Returns the name on one line, for the greeting of a mail, or an empty text if the name holds a link.
 
-    A stranger may register somebody else's address, or order with it, and chooses the name. The mail goes to the
-    owner of the address, and must not carry the stranger's link.
+    A stranger can register or order with another person's address, and chooses the name. The mail goes to that person,
+    so a link in the name would be the stranger's link in a mail of the shop.
     """
     greeted = " ".join(name.split())
     return "" if _LINK.search(greeted) else greeted

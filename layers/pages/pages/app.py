@@ -23,10 +23,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, unquote, urlencode
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mercato.clock import wait_in_words
 from mercato.dataclass import dataclass
@@ -71,6 +71,12 @@ class Form(BaseModel):
     """What a form's fields hold. Fields that it does not know are left out: browsers and their tools add some."""
 
     model_config = ConfigDict(extra="ignore", frozen=True, str_strip_whitespace=True, defer_build=True)
+
+
+class FormInList(Form):
+    """The form of one entry of a list. `cursor` is of the page of the list that has the entry."""
+
+    cursor: Annotated[str, Field(max_length=2000)] = ""
 
 
 class InvalidForm(Exception):
