@@ -1,4 +1,4 @@
-"""Every link, heading and path of this repository that a document names exists, and README lists the documents."""
+"""Every link, heading, path and module that a document names exists, and README lists the documents."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"\]\((?!https?://|#|mailto:)([^)#\s]+)(?:#[^)\s]*)?\)")
 ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w./‹<-])((?:docs|events|functions|infra|layers|tests)/[\w./-]*\w)(?![\w/*<‹{-])")
+
+MODULE = re.compile(r"`((?:\w+/)*\w+\.py)`")
 
 # The README's example of a new service, which the reader creates.
 EXAMPLES = {
@@ -49,6 +51,21 @@ def test_every_path_in_a_document_exists() -> None:
         for document in DOCUMENTS
         for name in [document.relative_to(ROOT).as_posix()]
         for path in missing(document.read_text(), document, EXAMPLES.get(name, set()))
+    }
+
+    assert sorted(found) == []
+
+
+def test_every_module_that_a_document_names_by_its_file_exists() -> None:
+    """Such as `store.py`: some service has it."""
+    folders = ("functions", "infra", "layers", "tests")
+    known = [path.as_posix() for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    found = {
+        f"{name}: {module}"
+        for document in DOCUMENTS
+        for name in [document.relative_to(ROOT).as_posix()]
+        for module in set(MODULE.findall(document.read_text())) - EXAMPLES.get(name, set())
+        if not any(path.endswith(f"/{module}") for path in known)
     }
 
     assert sorted(found) == []
