@@ -168,7 +168,7 @@ class Told:
 
 Written by `python -m tests.bench.bench_bill --write-docs` on {self.counted_on}; counted on {bill.orders} real \
 invoices with {self.product_lines} lines, {self.concurrency} at a time, on the local cloud. Prices: list, {REGION}, \
-{PRICES_OF} ([prices.py](../tests/bench/prices.py)). `make bench` counts anew.
+{PRICES_OF} ([prices.py](../tests/bench/prices.py)). `make bench` counts again.
 
 **A million orders: ${bill.total:,.2f}**; without Lambda's time, which is the measuring machine's and not AWS's, \
 ${bill.total_without_time:,.2f}.
