@@ -32,7 +32,7 @@ from mercato.store.payload import unpack
 CONCURRENCY = 1000  # Lambda's default quota; a new account has less
 UNRESERVED = 100  # what Lambda keeps for functions without a reservation
 SAGA_FUNCTIONS = 4
-MAILS_AN_ORDER = 3
+MAILS_AN_ORDER = 5  # of a guest; one of an account sends four
 _PLACEHOLDER = "mercato.example"  # the default domain of addresses and hosts, which does not exist
 _STRIPE = "https://api.stripe.com"
 _EASYPOST = "https://api.easypost.com"

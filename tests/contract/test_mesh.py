@@ -141,6 +141,13 @@ def test_identities_and_services_are_those_that_the_templates_grant() -> None:
     assert granted == listed
 
 
+def test_each_caller_has_the_memory_with_which_envoy_starts_in_time() -> None:
+    """Lambda gives a function with 1,024 MB over half of a processor."""
+    resources = load_template(mesh=True)["Resources"]
+    callers = {name for about in POLICY.identities.values() for name in about.functions}
+    assert {name for name in callers if resources[name]["Properties"].get("MemorySize", 0) < 1024} == set()
+
+
 def test_each_identity_has_a_secret_that_the_issuer_fills() -> None:
     issuer = templates.read_whole(ROOT / "template.yaml")["Resources"]["MeshIssuer"]["Properties"]
     variables = issuer["Environment"]["Variables"]

@@ -8,8 +8,10 @@ from datetime import datetime
 from typing import Protocol
 
 from mercato.aws.mail import Mailer, MailNotSent, MailRefused, MailUncertain
+from mercato.aws.sending import LONGEST
 from mercato.dataclass import dataclass
 from mercato.errors import TransientError
+from mercato.invocation import deadline
 from mercato.store.event_store import ConcurrencyError
 from mercato.store.retry import retry_on_conflict
 from mercato.telemetry.logs import log
@@ -21,6 +23,7 @@ from orders.order import Contact, Order
 from orders.usecases import Done, Orders, QuotedWish, Quotes
 
 _NO_ORDER = "This link opens no order. If you have an account by now, your orders are there."
+_LINK = 1.0  # seconds, enough to store the link and to read the order for its mail
 
 
 class GuestOrders(Orders, Protocol):
@@ -155,6 +158,9 @@ def mail_link(order_id: str, shop_url: str, *, orders: GuestOrders, mailer: Mail
     contact = orders.find_contact(order_id)
     if contact is None or orders.was_mailed(order_id):
         return
+    if deadline.left() < LONGEST + _LINK:
+        # The function might end between the mail and its mark, and the next delivery would mail again.
+        raise TransientError("too little is left of the invocation's time for the mail with the order's link")
     token = links.new_token()
     orders.add_link(order_id, links.digest_of(token))
     order = usecases.find_order(order_id, orders=orders, customer_id=None)

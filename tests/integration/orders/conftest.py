@@ -288,8 +288,8 @@ class Shop:
     def task(self, name: str, **task_input: Any) -> Any:
         return saga.handler(aws_events.task(name, task_input), None)
 
-    def hear(self, event_type: str, data: dict[str, Any], event_id: str = "") -> list[Any]:
-        """Returns the failures that are reported to the queue."""
+    def hear(self, event_type: str, data: dict[str, Any], event_id: str = "", context: Any = None) -> list[Any]:
+        """Returns the failures that are reported to the queue by an invocation with that context."""
         event = published(
             event_type,
             str(data.get("order_id")),
@@ -299,7 +299,7 @@ class Shop:
             correlationid="req-12345678",
         )
         batch = aws_events.records(aws_events.bus_record(event, "mercato-orders"))
-        answer: list[Any] = consumers.handler(batch, None)["batchItemFailures"]
+        answer: list[Any] = consumers.handler(batch, context)["batchItemFailures"]
         return answer
 
     def order(self, order_id: str) -> Order:

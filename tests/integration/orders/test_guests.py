@@ -31,9 +31,10 @@ class Machine:
 
 
 @pytest.fixture(autouse=True)
-def machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     found, client = Machine(), aws.client
     monkeypatch.setattr(aws, "client", lambda service: found if service == "stepfunctions" else client(service))
+    return found
 
 
 def placed(shop: Shop) -> tuple[str, str]:
@@ -207,6 +208,20 @@ def test_a_mail_that_could_not_be_sent_is_sent_later_and_one_that_is_refused_is_
     second = shop.place_for_guest("second")[1]["order"]["order_id"]
     shop.mailbox.failures = [MailRefused("no such mailbox")]
     assert created(shop, second) == created(shop, second) == []
+    assert len(shop.mailbox.sent) == 1
+
+
+def test_a_mail_waits_that_would_be_cut_off_by_the_end_of_its_invocation(shop: Shop, machine: Machine) -> None:
+    class NearlyOver:
+        def get_remaining_time_in_millis(self) -> int:
+            return 8900
+
+    order_id, _ = placed(shop)
+    failures = shop.hear(PLACED, {"order_id": order_id, "customer_id": GUEST}, context=NearlyOver())
+    assert (len(failures), shop.mailbox.sent) == (1, [])
+    assert order_id in machine.name
+
+    assert created(shop, order_id) == []
     assert len(shop.mailbox.sent) == 1
 
 

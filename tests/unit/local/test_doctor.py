@@ -238,7 +238,7 @@ def test_api_gateway_needs_a_role_for_its_logs(
 @pytest.mark.parametrize(
     ("changed", "mark", "said"),
     [
-        ({}, Mark.GOOD, "4.7 orders a second"),
+        ({}, Mark.GOOD, "2.8 orders a second"),
         ({"ProductionAccessEnabled": False}, Mark.MISSING, "sandbox"),
         ({"SendingEnabled": False}, Mark.MISSING, "sends nothing"),
         ({"EnforcementStatus": "PROBATION"}, Mark.MISSING, "PROBATION"),
