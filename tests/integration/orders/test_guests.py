@@ -169,6 +169,24 @@ def test_the_link_is_in_no_log_and_stored_as_a_digest_alone(shop: Shop, caplog: 
         assert secret not in stored()
 
 
+@pytest.mark.parametrize("failure", [None, MailNotSent("ada@example.com"), MailRefused("ada@example.com")])
+def test_a_guest_s_address_is_in_no_log(
+    shop: Shop, caplog: pytest.LogCaptureFixture, failure: Exception | None
+) -> None:
+    caplog.set_level("INFO")
+    shop.mailbox.failures = [failure] if failure else []
+    order_id, token = placed(shop)
+    created(shop, order_id)
+    created(shop, order_id)
+    opened(shop, token)
+    confirmed(shop, order_id)
+    verify(shop)
+
+    logged = [vars(record) for record in caplog.records]
+    assert [line["message"] for line in logged].count("request") == 2
+    assert not [line for line in logged if "ada@example.com" in str(line) or ADDRESS["name"] in str(line)]
+
+
 def test_the_link_is_mailed_once_with_another_token_behind_the_sign_that_no_server_sees(shop: Shop) -> None:
     order_id, token = placed(shop)
 
