@@ -151,3 +151,18 @@ def test_no_attempt_begins_once_the_payment_is_being_undone(status: Status) -> N
     assert (begun.attempt, begun.charge_id, begun.earlier, begun.status) == (2, "ch-2", ("ch-1",), Status.CREATED)
     undone = domain.close(waits)
     assert domain.begin_attempt(undone, 2, "ch-2") is undone
+
+
+@pytest.mark.parametrize("status", [Status.AUTHORIZED, Status.CAPTURED, Status.ACTION_REQUIRED])
+def test_money_that_an_earlier_attempt_holds_late_is_let_go_and_that_of_the_current_one_is_kept(status: Status) -> None:
+    second = payment(status, attempt=2, charge_id="ch-2", earlier=("ch-1",), waits_for_buyer=True)
+    late = charge(ChargeStatus.AUTHORIZED)
+    assert domain.is_orphan(second, late)
+    assert not domain.is_orphan(second, replace(late, charge_id="ch-2"))
+    assert not domain.is_orphan(second, replace(late, status=ChargeStatus.CAPTURED))
+
+
+def test_a_question_of_the_bank_is_let_go_where_the_payment_is_being_undone_alone() -> None:
+    waits = payment(Status.ACTION_REQUIRED, charge_id="ch-1", waits_for_buyer=True)
+    assert not domain.is_orphan(waits, charge(ChargeStatus.ACTION_REQUIRED))
+    assert domain.is_orphan(domain.close(waits), charge(ChargeStatus.ACTION_REQUIRED))
