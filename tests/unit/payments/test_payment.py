@@ -166,3 +166,9 @@ def test_a_question_of_the_bank_is_let_go_where_the_payment_is_being_undone_alon
     waits = payment(Status.ACTION_REQUIRED, charge_id="ch-1", waits_for_buyer=True)
     assert not domain.is_orphan(waits, charge(ChargeStatus.ACTION_REQUIRED))
     assert domain.is_orphan(domain.close(waits), charge(ChargeStatus.ACTION_REQUIRED))
+
+
+def test_the_first_account_that_claims_a_guests_payment_has_it() -> None:
+    claimed = domain.claim(payment(customer_id="guest:1"), "u-1")
+    assert (claimed.customer_id, claimed.version) == ("u-1", 2)
+    assert domain.claim(claimed, "u-2") is claimed
