@@ -533,6 +533,7 @@ def test_the_closing_of_the_account_erases_the_contact_and_the_address_of_what_i
 
     kept = stored()
     assert "ada@example.com" not in kept
+    assert links.address_digest("ada@example.com") not in kept, "by it the order could be told to be the address's"
     assert not any(str(value) in kept for name, value in ADDRESS.items() if value and name != "country")
     assert shop.announced(order_id)[-1]["data"] == {"order_id": order_id, "customer_id": "cust-1", "guest_id": GUEST}
     assert created(shop, order_id) == []  # nobody is left to write to
