@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -12,7 +13,7 @@ from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.store.event_store import ConcurrencyError
 from mercato.telemetry import metrics
-from orders import saga
+from orders import saga, usecases
 from orders.domain import OrderNotCancellable, OrderNotConfirmable, OrderNotFound
 from orders.order import Action, Status
 from orders.store import OrderStore, Wait
@@ -173,3 +174,13 @@ def test_a_late_retry_of_an_earlier_wait_does_not_replace_the_later_one(shop: Sh
     later = shop.store.find_wait(order_id, now)
     assert later
     assert later.task_token == "token-3"
+
+
+def test_the_question_of_an_earlier_attempt_is_not_shown_for_a_later_one(shop: Shop) -> None:
+    order_id, now = shop.place_waiting(state="action_required")["order_id"], utc_now()
+    shop.store.keep_wait(order_id, Wait("token-1", "1", 1, Action(url="/bank/1")), now)
+    order = shop.order(order_id)
+    assert order.awaited
+    assert usecases.find_action(order, orders=shop.store, now=now) == Action(url="/bank/1")
+    later = replace(order, awaited=order.awaited.model_copy(update={"attempt": 2}))
+    assert usecases.find_action(later, orders=shop.store, now=now) is None
