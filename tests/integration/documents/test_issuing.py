@@ -108,9 +108,10 @@ def test_orders_that_do_not_answer_are_asked_again_and_no_number_is_lost(desk: D
     assert desk.numbers("INV-2026") == [1]
 
 
-def test_a_payment_of_another_amount_is_a_dead_letter_without_a_number(desk: Desk) -> None:
+@pytest.mark.parametrize("amount", [TOTAL - 1, TOTAL + 1])
+def test_a_payment_of_another_amount_is_a_dead_letter_without_a_number(desk: Desk, amount: int) -> None:
     desk.ordered()
-    assert desk.pay(amount=TOTAL - 1) == []
+    assert desk.pay(amount=amount) == []
     assert desk.dead_letters() == ["amounts-differ"]
     assert desk.numbers("INV-2026") == []
 
