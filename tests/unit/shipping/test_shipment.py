@@ -274,8 +274,8 @@ def test_a_parcel_that_easypost_refuses_is_staff_s_with_the_reason_and_gets_no_l
 
 
 def test_what_shows_the_recipient_goes_with_the_address(noon: datetime) -> None:
-    tracked = {"tracking_url": "https://track.example/9400", "refusal": "There is no 1 Quay in Leith."}
-    shown = replace(MOVES["the last scan"](labelled(noon), noon), **tracked)
+    scanned = MOVES["the last scan"](labelled(noon), noon)
+    shown = replace(scanned, tracking_url="https://track.example/9400", refusal="There is no 1 Quay in Leith.")
     assert all((shown.address, shown.label_url, shown.tracking_url, shown.refusal))
     found = anonymise(shown)
     assert (found.address, found.label_url, found.tracking_url, found.refusal) == (None, None, None, None)
