@@ -184,3 +184,13 @@ def test_the_question_of_an_earlier_attempt_is_not_shown_for_a_later_one(shop: S
     assert usecases.find_action(order, orders=shop.store, now=now) == Action(url="/bank/1")
     later = replace(order, awaited=order.awaited.model_copy(update={"attempt": 2}))
     assert usecases.find_action(later, orders=shop.store, now=now) is None
+
+
+@pytest.mark.parametrize(("user", "role"), [("boss", "admin"), ("eve", "customer")])
+def test_nobody_but_the_buyer_answers_for_the_payment(shop: Shop, user: str, role: str) -> None:
+    order_id = shop.place_waiting()["order_id"]
+    path, card = f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}
+    assert shop.call("POST", path, card, user=user, role=role, key="key-of-another")[0] == 404
+    assert shop.order(order_id).attempt == 1
+    assert shop.call("POST", path, card, key="key-of-the-buyer")[0] == 202
+    assert shop.order(order_id).attempt == 2
