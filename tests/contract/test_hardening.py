@@ -22,23 +22,29 @@ def test_every_queue_is_encrypted(path: str) -> None:
         assert queue["Properties"].get("SqsManagedSseEnabled") is True, name
 
 
-def variables() -> dict[str, Any]:
-    found = dict(load_template()["Globals"]["Function"]["Environment"]["Variables"])
-    for function in resources_of_type("AWS::Serverless::Function").values():
-        found |= function["Properties"].get("Environment", {}).get("Variables", {})
-    return found
+def variables() -> list[tuple[str, str, Any]]:
+    """Each variable of each function, with the function's name. Those of all functions have none."""
+    owners = {"": load_template()["Globals"]["Function"]}
+    owners |= {name: found["Properties"] for name, found in resources_of_type("AWS::Serverless::Function").items()}
+    return [
+        (owner, name, value)
+        for owner, properties in owners.items()
+        for name, value in properties.get("Environment", {}).get("Variables", {}).items()
+    ]
 
 
 def test_no_environment_variable_holds_a_secret() -> None:
     """A variable has a secret's id (Ref of a Secret), never a dynamic reference that inserts its value."""
-    for name, value in variables().items():
-        assert "resolve:secretsmanager" not in str(value), name
-        assert "resolve:ssm-secure" not in str(value), name
+    of_secrets = set()
+    for owner, name, value in variables():
+        assert "resolve:secretsmanager" not in str(value), f"{name} of {owner}"
+        assert "resolve:ssm-secure" not in str(value), f"{name} of {owner}"
         if re.search("SECRET|PASSWORD|TOKEN|KEY", name):
-            assert isinstance(value, dict), f"{name} is written out"
-            assert name.endswith("_ID") or name == "STRIPE_PUBLISHABLE_KEY", (
-                name
-            )  # the publishable key is in every page
+            assert isinstance(value, dict), f"{name} of {owner} is written out"
+            # the publishable key is in every page
+            assert name.endswith("_ID") or name == "STRIPE_PUBLISHABLE_KEY", f"{name} of {owner}"
+            of_secrets.add(name)
+    assert {"STRIPE_KEY_ID", "WEBHOOK_SECRET_ID", "QUOTE_SECRET_ID", "UNSUBSCRIBE_SECRET_ID"} <= of_secrets
 
 
 def test_stripes_key_is_sent_to_stripe_alone_unless_on_the_local_cloud() -> None:

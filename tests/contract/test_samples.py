@@ -54,7 +54,9 @@ def test_every_sample_belongs_to_a_function() -> None:
 @pytest.mark.parametrize("function", functions_with(Consumer))
 def test_the_sample_of_a_consumer_is_a_published_event_that_it_reads(function: str) -> None:
     consumer: Consumer = the(Consumer, function)
-    for record in sample_of(function)["Records"]:
+    records = sample_of(function)["Records"]
+    assert records
+    for record in records:
         assert {"messageId", "receiptHandle", "body", "attributes", "messageAttributes", "eventSourceARN"} <= set(
             record
         )
@@ -77,7 +79,9 @@ def test_the_sample_of_a_consumer_is_a_published_event_that_it_reads(function: s
 
 
 def test_the_sample_of_the_relay_is_a_published_event() -> None:
-    for record in sample_of("Relay")["Records"]:
+    records = sample_of("Relay")["Records"]
+    assert records
+    for record in records:
         assert record["eventName"] == "INSERT"
         detail = json.loads(from_item(record["dynamodb"]["NewImage"])["event"])
         event = Event.model_validate(detail)

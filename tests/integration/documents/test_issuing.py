@@ -108,9 +108,10 @@ def test_orders_that_do_not_answer_are_asked_again_and_no_number_is_lost(desk: D
     assert desk.numbers("INV-2026") == [1]
 
 
-def test_a_payment_of_another_amount_is_a_dead_letter_without_a_number(desk: Desk) -> None:
+@pytest.mark.parametrize("amount", [TOTAL - 1, TOTAL + 1])
+def test_a_payment_of_another_amount_is_a_dead_letter_without_a_number(desk: Desk, amount: int) -> None:
     desk.ordered()
-    assert desk.pay(amount=TOTAL - 1) == []
+    assert desk.pay(amount=amount) == []
     assert desk.dead_letters() == ["amounts-differ"]
     assert desk.numbers("INV-2026") == []
 
@@ -303,3 +304,32 @@ def test_two_refunds_of_one_invoice_at_once_are_both_credited(desk: Desk) -> Non
     assert invoice
     credited = desk.store.credited(invoice)
     assert (credited.version, sum(part.amount for part in credited.parts)) == (4, 3600)
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_a_refund_that_is_credited_in_the_middle_of_another_one_counts(
+    desk: Desk, before: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the invoice was credited before: what is taken back of it is written anew then."""
+    desk.ordered()
+    desk.pay()
+    for number in range(before):
+        assert desk.refund(TOTAL - 1000, f"before-{number}") == []
+    issue = DocumentStore.issue
+
+    def late(store: DocumentStore, *given: Any) -> domain.Document:
+        monkeypatch.setattr(DocumentStore, "issue", issue)
+        assert desk.refund(600, "ref-1") == []
+        return store.issue(*given)
+
+    monkeypatch.setattr(DocumentStore, "issue", late)
+    assert desk.refund(400, "ref-2") == []
+    invoice = desk.store.get(INVOICE)
+    assert invoice
+    credited = desk.store.credited(invoice)
+    taken_back = 1000 + before * (TOTAL - 1000)
+    assert (credited.version, sum(part.amount for part in credited.parts)) == (before + 2, taken_back)
+    notes = [one for one in desk.documents() if one.series == "CRN-2026"]
+    assert sum(one.tax.amount for one in notes) == sum(part.tax for part in credited.parts)
+    assert desk.refund(TOTAL - taken_back + 1, "ref-too-much") == []
+    assert desk.dead_letters() == ["credit-too-large"]

@@ -81,6 +81,22 @@ def test_a_shard_that_has_too_little_is_passed_over_and_a_line_is_split_only_whe
     balanced(hot)
 
 
+@pytest.mark.parametrize("call", range(3))
+@pytest.mark.parametrize("quantity", [20, 24, 25])
+def test_an_order_that_would_empty_a_shard_counts_what_another_one_takes_of_it_in_between(
+    hot: Any, faults: Any, quantity: int, call: int
+) -> None:
+    """The other one writes the shard alone, and not the root on whose version the first one depends."""
+    faults.count, faults.die_at, faults.meanwhile = 0, call, lambda: take("o-2", 2, shard=1)
+    take("o-1", quantity, shard=1)
+    faults.die_at = -1
+    if faults.meanwhile:  # the first order has fewer transactions
+        faults.meanwhile()
+    assert hot.counts("a") == (100, quantity + 2, 98 - quantity)
+    assert [left for left in hot.available("a") if left < 0] == []
+    balanced(hot)
+
+
 def test_no_more_is_sold_than_there_is_in_all(hot: Any) -> None:
     for number in range(10):
         hot.reserve(f"o-{number}", a=9)

@@ -194,6 +194,14 @@ def test_an_order_on_a_shard_between_the_read_and_the_write_of_a_threshold_count
     }
 
 
+def test_an_order_on_a_shard_that_the_threshold_makes_low_counts_in_the_sum(hot: Any, faults: Any) -> None:
+    """Of the hundred units 98 are left, which is below the threshold, as no count that was read before says."""
+    faults.count, faults.die_at, faults.meanwhile = 0, 0, lambda: take("o-1", 2, shard=1)
+    assert set_threshold(hot, 99, 0)[1]["level"] == "low"
+    assert hot.items("a")[0]["level"] == "low"
+    assert hot.events("a")[-1] == low(98, "low")
+
+
 def test_a_process_remembers_a_products_own_threshold(shop: Any, faults: Any) -> None:
     shop.stocked(a=200)
     set_threshold(shop, 50, 0)

@@ -116,6 +116,9 @@ def test_a_process_that_dies_leaves_nothing_stuck_and_the_same_id(desk: Desk) ->
     with pytest.raises(RequestInFlight):
         desk.ask()
     desk.now += timedelta(seconds=1)
+    with pytest.raises(IdempotencyKeyReused):
+        desk.ask("vase")
+    assert desk.written == [], "what the dead process has done with the key is not known"
     assert desk.ask().status == 201
     assert desk.written == [asked.id]
     assert "Idempotent-Replayed" in replace_now(desk).ask().headers

@@ -8,6 +8,8 @@ from moto.core.models import botocore_stubber
 
 from mercato import aws
 from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
+from notifications.domain import CLAIM_LASTS, Claim
+from tests.integration.interrupter import Interrupter
 
 REGISTERED = {"user_id": "user-1", "email": "anna@example.com", "name": "Anna"}
 
@@ -367,6 +369,39 @@ def test_two_deliveries_at_once_send_one_mail(service: Any) -> None:
     assert service.receive(service.receipt()) == []
     assert answers == [["m-paid-1"]], "the second sees the claim and waits"
     assert len(service.mailer.sent) == 1
+
+
+@pytest.mark.parametrize("call", range(5))
+def test_an_attempt_that_read_before_another_one_s_claim_does_not_send_beside_it(service: Any, call: int) -> None:
+    """The other one may have sent its mail: its answer was lost."""
+    service.register()
+    service.mailer.failures = [MailUncertain("read timeout")]
+    interrupter, answers = Interrupter(), list[list[str]]()
+    interrupter.at(call, lambda: answers.append(service.receive(service.receipt())))
+    assert service.receive(service.receipt()) == ["m-paid-1"]
+    assert answers == [["m-paid-1"]]
+    assert service.mailer.sent == []
+    assert service.listed()["items"][0]["status"] == "sending"
+
+
+def test_an_attempt_whose_claim_another_one_has_taken_over_decides_nothing_any_more(service: Any) -> None:
+    service.register()
+    service.mailer.failures = [MailNotSent("TooManyRequestsException")]
+    service.receive(service.receipt())
+    store, found = service.store, service.listed()["items"][0]
+    receipt = store.get_notification("user-1", found["notification_id"])
+    claims = []
+    for name in ("first", "second"):
+        claims.append(Claim(name, service.now + CLAIM_LASTS))
+        assert store.claim(receipt, "anna@example.com", claims[-1], service.now)
+        service.pass_time(61)
+    first, second = claims
+    assert not store.mark_sent(receipt, first, service.now)
+    assert not store.mark_failed(receipt, first, "refused", service.now)
+    assert not store.release(receipt, first)
+    assert service.listed()["items"][0]["status"] == "sending"
+    assert store.mark_sent(receipt, second, service.now)
+    assert service.listed()["items"][0]["status"] == "sent"
 
 
 def test_an_event_redriven_after_its_marker_has_expired_sends_nothing_more(service: Any) -> None:

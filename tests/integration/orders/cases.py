@@ -488,6 +488,11 @@ def _placed(shop: Any) -> Data:
     return {"order_id": str(shop.place()["order_id"])}
 
 
+def _placed_by_guest(shop: Any) -> Data:
+    """The guest gets a mail with a link, which an account's order does not have."""
+    return {"order_id": str(shop.place_for_guest()[1]["order"]["order_id"]), "customer_id": GUEST}
+
+
 def _confirmed(shop: Any) -> Data:
     data = _placed(shop)
     shop.task("ConfirmOrder", order_id=data["order_id"], payment_id="pay-1")
@@ -548,7 +553,7 @@ def _claimed_by_who_left(shop: Any) -> Data:
 
 
 HEARD = (
-    Heard("orders", "order.created", _placed),
+    Heard("orders", "order.created", _placed_by_guest),
     Heard("orders", "order.cancellation_requested", _cancellation_requested),
     Heard("orders", "order.payment_attempted", _paying_again),
     Heard("orders", "order.confirmed", _placed),

@@ -170,6 +170,25 @@ def test_the_link_is_in_no_log_and_stored_as_a_digest_alone(shop: Shop, caplog: 
         assert secret not in stored()
 
 
+@pytest.mark.parametrize("failure", [None, MailNotSent("ada@example.com"), MailRefused("ada@example.com")])
+def test_a_guest_s_address_is_in_no_log(
+    shop: Shop, caplog: pytest.LogCaptureFixture, failure: Exception | None
+) -> None:
+    caplog.set_level("INFO")
+    shop.mailbox.failures = [failure] if failure else []
+    order_id, token = placed(shop)
+    created(shop, order_id)
+    created(shop, order_id)
+    opened(shop, token)
+    confirmed(shop, order_id)
+    verify(shop)
+
+    logged = [vars(record) for record in caplog.records]
+    assert [line["message"] for line in logged].count("request") == 2
+    personal = ("ada@example.com", str(ADDRESS["name"]))
+    assert not [line for line in logged for one in personal if one in str(line)]
+
+
 def test_the_link_is_mailed_once_with_another_token_behind_the_sign_that_no_server_sees(shop: Shop) -> None:
     order_id, token = placed(shop)
 
@@ -530,6 +549,7 @@ def test_the_closing_of_the_account_erases_the_contact_and_the_address_of_what_i
 
     kept = stored()
     assert "ada@example.com" not in kept
+    assert links.address_digest("ada@example.com") not in kept, "by it the order could be told to be the address's"
     assert not any(str(value) in kept for name, value in ADDRESS.items() if value and name != "country")
     assert shop.announced(order_id)[-1]["data"] == {"order_id": order_id, "customer_id": "cust-1", "guest_id": GUEST}
     assert created(shop, order_id) == []  # nobody is left to write to

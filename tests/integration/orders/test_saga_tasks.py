@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from mercato.clock import utc_now
 from mercato.errors import TransientError
 from mercato.store.event_store import ConcurrencyError
 from mercato.telemetry import metrics
-from orders import saga
+from orders import saga, usecases
 from orders.domain import OrderNotCancellable, OrderNotConfirmable, OrderNotFound
-from orders.order import Status
-from orders.store import OrderStore
+from orders.order import Action, Status
+from orders.store import OrderStore, Wait
 from tests.integration.orders.conftest import Shop
 
 CAUSE = json.dumps({"errorType": "OutOfStock", "errorMessage": "Only 1 of them is left.", "stackTrace": []})
@@ -158,3 +160,37 @@ def test_a_step_that_meets_other_writers_every_time_is_transient(shop: Shop, mon
     with pytest.raises(TransientError):
         shop.task("ConfirmOrder", order_id=order_id, payment_id="pay-1")
     assert len(tries) == 5
+
+
+def test_a_late_retry_of_an_earlier_wait_does_not_replace_the_later_one(shop: Shop) -> None:
+    """The saga would not hear the buyer's answer: it waits on the later one."""
+    order_id, now = shop.place_waiting()["order_id"], utc_now()
+    for place in ("2", "1"):
+        shop.store.keep_wait(order_id, Wait(f"token-{place}", place, int(place), Action(url=f"/bank/{place}")), now)
+    found = shop.store.find_wait(order_id, now)
+    assert found
+    assert (found.task_token, found.attempt) == ("token-2", 2)
+    shop.store.keep_wait(order_id, Wait("token-3", "3", 3, Action(url="/bank/3")), now)
+    later = shop.store.find_wait(order_id, now)
+    assert later
+    assert later.task_token == "token-3"
+
+
+def test_the_question_of_an_earlier_attempt_is_not_shown_for_a_later_one(shop: Shop) -> None:
+    order_id, now = shop.place_waiting(state="action_required")["order_id"], utc_now()
+    shop.store.keep_wait(order_id, Wait("token-1", "1", 1, Action(url="/bank/1")), now)
+    order = shop.order(order_id)
+    assert order.awaited
+    assert usecases.find_action(order, orders=shop.store, now=now) == Action(url="/bank/1")
+    later = replace(order, awaited=order.awaited.model_copy(update={"attempt": 2}))
+    assert usecases.find_action(later, orders=shop.store, now=now) is None
+
+
+@pytest.mark.parametrize(("user", "role"), [("boss", "admin"), ("eve", "customer")])
+def test_nobody_but_the_buyer_answers_for_the_payment(shop: Shop, user: str, role: str) -> None:
+    order_id = shop.place_waiting()["order_id"]
+    path, card = f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}
+    assert shop.call("POST", path, card, user=user, role=role, key="key-of-another")[0] == 404
+    assert shop.order(order_id).attempt == 1
+    assert shop.call("POST", path, card, key="key-of-the-buyer")[0] == 202
+    assert shop.order(order_id).attempt == 2

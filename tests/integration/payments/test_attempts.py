@@ -9,8 +9,9 @@ import pytest
 
 from mercato.clock import utc_now
 from mercato.errors import TransientError
+from mercato.store.dynamo import update
 from payments import reconciler, usecases, wiring
-from payments.domain import PaymentDeclined, PaymentVoided, reference_of
+from payments.domain import ChargeStatus, PaymentDeclined, PaymentVoided, reference_of
 from payments.providers.sandbox import charge_id_of
 from payments.providers.webhooks import ChargeChanged
 from tests.integration.payments.conftest import Faults
@@ -278,3 +279,20 @@ def test_a_shop_with_another_provider_has_no_bank_of_its_own(till: Till, monkeyp
     monkeypatch.setenv("STRIPE_KEY_ID", "key")
     wiring.ports.cache_clear()
     assert answer(till, "confirmed") == 404
+
+
+def test_a_card_that_was_declined_and_holds_money_late_is_let_go_of_beside_the_one_that_pays(till: Till) -> None:
+    till.attempt("tok_declined")
+    assert till.attempt(number=2)["status"] == "authorized"
+    late = update(
+        f"SANDBOX#CHARGE#{charge_id_of(PAYMENT)}",
+        "CHARGE",
+        "SET #status = :held",
+        names={"#status": "status"},
+        values={":held": ChargeStatus.AUTHORIZED},
+    )
+    till.table.write(late)
+    hear(1)
+    assert till.holds() == ["voided", "authorized"]
+    till.capture()
+    assert till.money() == (1000, 0)

@@ -62,6 +62,13 @@ def test_the_account_has_the_payment_whenever_it_claims(till: Till, at: int) -> 
     assert told == [GUEST] * at + ["u-1"] * (len(STEPS) - at)
 
 
+def test_of_two_claims_before_the_payment_the_first_holds(till: Till) -> None:
+    claim(till)
+    claim(till, "u-2")
+    till.authorize()
+    assert [seen(till, user) for user in ("u-1", "u-2", GUEST)] == [200, 404, 404]
+
+
 @pytest.mark.parametrize("call", range(9))
 @pytest.mark.parametrize("step", STEPS)
 def test_a_claim_in_the_middle_of_a_step_moves_the_payment_and_no_money(

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from mercato.clock import utc_now
+from mercato.errors import IdempotencyKeyReused
 from mercato.ids import derived_id
-from payments import refunds
+from mercato.money import Money
+from payments import refunds, wiring
 from payments.providers.port import ProviderDeclined, ProviderTimeout
 from payments.providers.sandbox import Sandbox
+from payments.refund import Refund
 
 PAYMENT = derived_id("payment", "o-1")
 
@@ -194,3 +198,18 @@ def test_a_payment_without_decimals_or_with_three_is_refunded_to_the_last_unit(t
     amounts = [data["amount"] for kind, data in till.events() if kind == "payment.refunded"]
     assert amounts == [{"amount": amount, "currency": currency} for amount in (333, 333, 334)]
     assert till.refund(1, key="k-9")[0] in (409, 422)
+
+
+@pytest.mark.parametrize(("amount", "reason"), [(401, "damaged"), (400, "other")])
+def test_a_refund_s_own_record_refuses_another_one_with_its_key(till: Any, amount: int, reason: str) -> None:
+    """The answers of requests are kept for two days, and refunds for good."""
+    till.paid()
+
+    def refund(amount: int, reason: str) -> Refund:
+        asked = Money(amount=amount, currency="GBP")
+        return refunds.refund(PAYMENT, "key", asked, reason, wiring.ports(), utc_now())
+
+    assert refund(400, "damaged").refund_id == refund(400, "damaged").refund_id
+    with pytest.raises(IdempotencyKeyReused):
+        refund(amount, reason)
+    assert till.money() == (1000, 400)

@@ -99,13 +99,13 @@ class Post:
     def effects(self) -> dict[str, Any]:
         """All effects that are visible from outside."""
         items = boto3.client("dynamodb", "us-east-1").scan(TableName=self.service.table.name)["Items"]
-        mailer = getattr(self.service, "mailer", None)
+        senders = [getattr(self.service, name, None) for name in ("mailer", "mailbox", "texter")]
         carrier = getattr(self.service, "queue_url", None)
         waiting = ["ApproximateNumberOfMessages"]
         return {
             "items": sorted(json.dumps(item, sort_keys=True, default=bytes.hex) for item in items),
             "files": self.service.files() if hasattr(self.service, "files") else [],
-            "mail": list(mailer.sent) if mailer else [],
+            "sent": [list(sender.sent) for sender in senders if sender],
             "sagas": self.machine.started + self.machine.answered,
             "carrier": carrier
             and self.queues.sqs.get_queue_attributes(QueueUrl=carrier, AttributeNames=waiting)["Attributes"],

@@ -159,6 +159,28 @@ def test_a_hash_with_old_parameters_is_renewed_at_login(service: "Service") -> N
     assert service.log_in().status == 200
 
 
+def test_a_hash_that_is_renewed_takes_back_no_password_that_was_changed_in_between(
+    service: "Service", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user_id, old, new = service.join(), "correct horse battery", "an umbrella for ducks"
+    make = hashing.hash_password
+
+    def late(password: str) -> str:
+        """The password is changed while the hash of the old one is made anew."""
+        monkeypatch.setattr(hashing, "hash_password", make)
+        body = {"current_password": old, "new_password": new}
+        assert service.call("PUT", "/api/users/me/password", body, user_id=user_id).status == 204
+        return make(password)
+
+    monkeypatch.setattr(hashing, "is_outdated", lambda _: True)
+    monkeypatch.setattr(hashing, "hash_password", late)
+    service.log_in(password=old)
+
+    monkeypatch.setattr(hashing, "is_outdated", lambda _: False)
+    assert service.log_in(password=old).status == 401
+    assert service.log_in(password=new).status == 200
+
+
 def test_without_signing_keys_nobody_is_let_in_and_nothing_is_opened(service_without_keys: "Service") -> None:
     service_without_keys.register()
 

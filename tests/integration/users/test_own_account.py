@@ -216,7 +216,8 @@ def test_a_role_that_is_taken_ends_the_sessions_and_tokens_that_hold_it(
 
     assert service.refresh(session).status == 401
     assert ended_access.has_ended(access.name, ada, epoch(service.now))
-    token = service.log_in().body["access_token"]
-    assert jwt.decode(token, options={"verify_signature": False})["role"] == "customer"
+    again = service.log_in().body
+    assert jwt.decode(again["access_token"], options={"verify_signature": False})["role"] == "customer"
+    assert service.refresh(again["refresh_token"]).status == 200, "a session of after that goes on"
     with pytest.raises(UserNotFound):
         demote(users, "nobody@example.com", service.now)

@@ -78,6 +78,15 @@ def test_another_name_of_a_product_is_no_difference() -> None:
     assert differences(made, session(), world.price(session())) == []
 
 
+def test_who_pays_for_the_uses_of_the_coupons_may_not_become_another() -> None:
+    """The order would count them for a customer whose limit nobody has looked at."""
+    world = World(discounts=[Discount("mug", "AUTUMN", 100)])
+    made, priced = quote(world), world.price(session())
+    assert differences(made, session(), priced) == []
+    [found] = differences(made, session(), replace(priced, customer="email:another"))
+    assert (found.what, found.was) == ("total", found.is_now)
+
+
 def dearer(world: World) -> None:
     world.listings["mug"] = listing("mug", 1300)
 

@@ -97,6 +97,22 @@ def test_a_return_of_more_than_its_rate_has_left_takes_of_all_rates() -> None:
     assert first.tax.amount + last.tax.amount == invoice.tax.amount
 
 
+def test_a_return_of_all_that_is_left_takes_all_tax_that_is_left() -> None:
+    """A penny was refunded without tax before, so the frozen parts of the return would leave a penny of tax."""
+    money = {"amount": Money(amount=1200, currency="GBP"), "tax": Money(amount=200, currency="GBP")}
+    about = {"product_id": "p", "description": "A thing", "quantity": 1}
+    goods = Charge(kind=Kind.GOODS, **about, rate="0.2000", tax_class="standard", jurisdiction="GB", **money)
+    invoice = invoice_of([goods])
+    nothing = domain.nothing_credited(invoice)
+    first = domain.draft_credit_note("n-1", refunded(invoice, 1), invoice, nothing, None)
+    assert (first.total.amount, first.tax.amount) == (1, 0)
+    rest = {"amount": Money(amount=1199, currency="GBP"), "tax": Money(amount=199, currency="GBP")}
+    returned = Returned(refund_id="ref-2", charges=(goods.model_copy(update=rest),))
+    credited = domain.credit(invoice, nothing, first)
+    last = domain.draft_credit_note("n-2", refunded(invoice, 1199, 2), invoice, credited, returned)
+    assert (last.total.amount, last.tax.amount) == (1199, 200)
+
+
 def test_a_refund_in_another_currency_is_refused() -> None:
     invoice = invoice_of(charges(random.Random(1), "GBP"))
     other = Refunded("pay-1", "ref-1", "o-1", Money(amount=1, currency="EUR"), "damaged")

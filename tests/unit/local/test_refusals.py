@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from infra import cli
 from infra.operator import target
 from infra.operator.refusals import explain
 from infra.operator.target import Target
+from mercato.clock import rfc3339, utc_now
 
 STACK, REGION = "mercato-prod", "eu-west-1"
 DENIED = "User: arn:aws:iam::123456789012:user/ada is not authorized to perform: {} because no policy allows it"
@@ -34,7 +36,7 @@ COMMANDS = [
     "smoke",
     "trace request-0001",
     "backup {folder}",
-    "events replay --to orders --from 2026-11-28T00:00:00Z --until 2026-11-28T01:00:00Z",
+    "events replay --to orders --from {begin} --until {end}",
     "doctor",
 ]
 
@@ -103,7 +105,8 @@ def test_a_command_that_aws_refuses_says_why(
     command: str, answer: Answer, said: str, aws: Callable[[Answer], None], tmp_path: Path
 ) -> None:
     aws(answer)
-    told = run(command.format(folder=tmp_path / "backup"))
+    begin, end = (rfc3339(utc_now() - timedelta(hours=hours)) for hours in (2, 1))
+    told = run(command.format(folder=tmp_path / "backup", begin=begin, end=end))
     assert told.exit_code in (1, 2)
     assert said in " ".join(told.output.split())
 

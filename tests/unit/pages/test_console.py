@@ -232,11 +232,23 @@ def test_an_order_whose_saga_is_parked_leads_to_the_parked_sagas(
     assert ('among the <a href="/console/sagas">parked sagas</a>' in page) == is_parked
 
 
-def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask) -> None:
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [
+        ("pending", "It is booked when the order is confirmed and paid."),
+        ("confirmed", "It is booked when the order is confirmed and paid."),
+        ("cancelled", "There is none."),
+    ],
+)
+def test_before_the_parcel_the_page_says_what_will_come(api: ShopApi, desk: Ask, status: str, told: str) -> None:
+    _, history = answer_of_the_contract("GET", "/api/orders/o-1/history")
+    history["order"]["status"] = status
+    api.answers["GET /api/orders/o-1/history"] = (200, history)
     api.answers["GET /api/shipments"] = (200, {"items": [], "next_cursor": None})
     api.answers["GET /api/payments"] = (200, {"items": []})
     text = desk("GET", "/console/orders/o-1", as_user=True).text
-    assert ("It is booked when the order is confirmed and paid." in text) or ("There is none." in text)
+    of_parcel = text.partition("<h2>Parcel</h2>")[2].partition("<h2>")[0]
+    assert told in of_parcel
     assert api.of("GET /api/payments")[0][2] == "/api/payments?order_id=o-1"
 
 

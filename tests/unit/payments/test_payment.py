@@ -117,13 +117,20 @@ def test_refunds_take_their_share_until_nothing_is_left() -> None:
     assert refunding.claim(claimed, Money(amount=400, currency="GBP")).claimed == 1000
 
 
-def test_a_refund_of_all_ends_the_payment_and_of_some_does_not() -> None:
-    def refund(amount: int) -> Refund:
-        return Refund("r", "p-1", Money(amount=amount, currency="GBP"), "x", RefundStatus.DONE, "", NOON)
+def refund(amount: int) -> Refund:
+    return Refund("r", "p-1", Money(amount=amount, currency="GBP"), "x", RefundStatus.DONE, "", NOON)
 
+
+def test_a_refund_of_all_ends_the_payment_and_of_some_does_not() -> None:
     some = refunding.complete_refund(payment(Status.CAPTURED), refund(999))
     assert (some.status, some.refunded) == (Status.PARTIALLY_REFUNDED, 999)
     assert refunding.complete_refund(some, refund(1)).status is Status.REFUNDED
+
+
+def test_what_was_given_back_past_us_counts_when_a_refund_ends_the_payment() -> None:
+    found = payment(Status.CAPTURED, refunded_elsewhere=300)
+    assert refunding.complete_refund(found, refund(699)).status is Status.PARTIALLY_REFUNDED
+    assert refunding.complete_refund(found, refund(700)).status is Status.REFUNDED
 
 
 @pytest.mark.parametrize("status", [Status.CREATED, Status.AUTHORIZED, Status.DECLINED, Status.VOIDED, Status.FAILED])
@@ -135,3 +142,33 @@ def test_what_was_never_captured_cannot_be_refunded(status: Status) -> None:
 def test_a_refund_is_in_the_currency_of_the_payment() -> None:
     with pytest.raises(refunding.WrongCurrency):
         refunding.claim(payment(Status.CAPTURED), Money(amount=1, currency="EUR"))
+
+
+@pytest.mark.parametrize("status", [Status.CREATED, Status.ACTION_REQUIRED, Status.DECLINED])
+def test_no_attempt_begins_once_the_payment_is_being_undone(status: Status) -> None:
+    waits = payment(status, charge_id="ch-1", waits_for_buyer=True)
+    begun = domain.begin_attempt(waits, 2, "ch-2")
+    assert (begun.attempt, begun.charge_id, begun.earlier, begun.status) == (2, "ch-2", ("ch-1",), Status.CREATED)
+    undone = domain.close(waits)
+    assert domain.begin_attempt(undone, 2, "ch-2") is undone
+
+
+@pytest.mark.parametrize("status", [Status.AUTHORIZED, Status.CAPTURED, Status.ACTION_REQUIRED])
+def test_money_that_an_earlier_attempt_holds_late_is_let_go_and_that_of_the_current_one_is_kept(status: Status) -> None:
+    second = payment(status, attempt=2, charge_id="ch-2", earlier=("ch-1",), waits_for_buyer=True)
+    late = charge(ChargeStatus.AUTHORIZED)
+    assert domain.is_orphan(second, late)
+    assert not domain.is_orphan(second, replace(late, charge_id="ch-2"))
+    assert not domain.is_orphan(second, replace(late, status=ChargeStatus.CAPTURED))
+
+
+def test_a_question_of_the_bank_is_let_go_where_the_payment_is_being_undone_alone() -> None:
+    waits = payment(Status.ACTION_REQUIRED, charge_id="ch-1", waits_for_buyer=True)
+    assert not domain.is_orphan(waits, charge(ChargeStatus.ACTION_REQUIRED))
+    assert domain.is_orphan(domain.close(waits), charge(ChargeStatus.ACTION_REQUIRED))
+
+
+def test_the_first_account_that_claims_a_guests_payment_has_it() -> None:
+    claimed = domain.claim(payment(customer_id="guest:1"), "u-1")
+    assert (claimed.customer_id, claimed.version) == ("u-1", 2)
+    assert domain.claim(claimed, "u-2") is claimed

@@ -274,6 +274,9 @@ def test_a_parcel_that_easypost_refuses_is_staff_s_with_the_reason_and_gets_no_l
 
 
 def test_what_shows_the_recipient_goes_with_the_address(noon: datetime) -> None:
-    found = anonymise(MOVES["the last scan"](labelled(noon), noon))
+    scanned = MOVES["the last scan"](labelled(noon), noon)
+    shown = replace(scanned, tracking_url="https://track.example/9400", refusal="There is no 1 Quay in Leith.")
+    assert all((shown.address, shown.label_url, shown.tracking_url, shown.refusal))
+    found = anonymise(shown)
     assert (found.address, found.label_url, found.tracking_url, found.refusal) == (None, None, None, None)
     assert found.tracking_number == "9400"
