@@ -310,7 +310,7 @@ def test_two_refunds_of_one_invoice_at_once_are_both_credited(desk: Desk) -> Non
 def test_a_refund_that_is_credited_in_the_middle_of_another_one_counts(
     desk: Desk, before: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also where the invoice was credited before: what is taken back of it is written anew then."""
+    """Also where the invoice was credited before: what is credited of it is replaced then."""
     desk.ordered()
     desk.pay()
     for number in range(before):

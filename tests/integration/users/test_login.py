@@ -166,7 +166,7 @@ def test_a_hash_that_is_renewed_takes_back_no_password_that_was_changed_in_betwe
     make = hashing.hash_password
 
     def late(password: str) -> str:
-        """The password is changed while the hash of the old one is made anew."""
+        """The password is changed while the old one is hashed again."""
         monkeypatch.setattr(hashing, "hash_password", make)
         body = {"current_password": old, "new_password": new}
         assert service.call("PUT", "/api/users/me/password", body, user_id=user_id).status == 204
