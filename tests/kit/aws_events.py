@@ -11,6 +11,7 @@ import hashlib
 import json
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -191,6 +192,16 @@ def _payload_2(
 def token_request(token: Any, method_arn: str) -> Event:
     """Returns the event that a REST API sends to its TOKEN authorizer."""
     return {"type": "TOKEN", "authorizationToken": token, "methodArn": method_arn}
+
+
+@dataclass
+class Context:
+    """The context of an invocation that has a fixed time left, in milliseconds."""
+
+    left: int
+
+    def get_remaining_time_in_millis(self) -> int:
+        return self.left
 
 
 def records(*found: Mapping[str, Any]) -> Event:

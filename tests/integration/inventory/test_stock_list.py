@@ -195,7 +195,7 @@ def test_an_order_on_a_shard_between_the_read_and_the_write_of_a_threshold_count
 
 
 def test_an_order_on_a_shard_that_the_threshold_makes_low_counts_in_the_sum(hot: Any, faults: Any) -> None:
-    """Of the hundred units 98 are left, which is below the threshold, as no count that was read before says."""
+    """The order leaves 98 units, below the threshold of 99. The counts that were read before it say 100."""
     faults.count, faults.die_at, faults.meanwhile = 0, 0, lambda: take("o-1", 2, shard=1)
     assert set_threshold(hot, 99, 0)[1]["level"] == "low"
     assert hot.items("a")[0]["level"] == "low"

@@ -143,11 +143,7 @@ def test_an_event_without_a_valid_correlation_gets_a_new_one(kitchen: Kitchen) -
 
 
 def test_what_there_is_no_time_for_is_given_back_untried(kitchen: Kitchen) -> None:
-    class NearlyOver:
-        def get_remaining_time_in_millis(self) -> int:
-            return 2900
-
-    answer = kitchen.consumer.handler(aws_events.records(message(1), message(2)), NearlyOver())
+    answer = kitchen.consumer.handler(aws_events.records(message(1), message(2)), aws_events.Context(2900))
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}, {"itemIdentifier": "m2"}]}
     assert (kitchen.seen, kitchen.dead_letters()) == ([], [])
 
@@ -159,16 +155,9 @@ def test_a_consumer_of_long_work_begins_none_that_would_be_cut_off(cloud: None) 
     def take(event: Event, _: Brewed) -> None:
         seen.append(event.id)
 
-    class Left:
-        def __init__(self, millis: int) -> None:
-            self.millis = millis
-
-        def get_remaining_time_in_millis(self) -> int:
-            return self.millis
-
-    answer = kitchen.handler(aws_events.records(message(1)), Left(9900))
+    answer = kitchen.handler(aws_events.records(message(1)), aws_events.Context(9900))
     assert (answer, seen) == ({"batchItemFailures": [{"itemIdentifier": "m1"}]}, [])
-    assert kitchen.handler(aws_events.records(message(1)), Left(10500)) == {"batchItemFailures": []}
+    assert kitchen.handler(aws_events.records(message(1)), aws_events.Context(10500)) == {"batchItemFailures": []}
     assert len(seen) == 1
 
 

@@ -373,7 +373,7 @@ def test_two_deliveries_at_once_send_one_mail(service: Any) -> None:
 
 @pytest.mark.parametrize("call", range(5))
 def test_an_attempt_that_read_before_another_one_s_claim_does_not_send_beside_it(service: Any, call: int) -> None:
-    """The other one may have sent its mail: its answer was lost."""
+    """SES's answer to the other attempt was lost, so its mail may have been sent."""
     service.register()
     service.mailer.failures = [MailUncertain("read timeout")]
     interrupter, answers = Interrupter(), list[list[str]]()

@@ -163,7 +163,7 @@ def test_a_step_that_meets_other_writers_every_time_is_transient(shop: Shop, mon
 
 
 def test_a_late_retry_of_an_earlier_wait_does_not_replace_the_later_one(shop: Shop) -> None:
-    """The saga would not hear the buyer's answer: it waits on the later one."""
+    """The saga waits on the later token, so an answer to the earlier one would not reach it."""
     order_id, now = shop.place_waiting()["order_id"], utc_now()
     for place in ("2", "1"):
         shop.store.keep_wait(order_id, Wait(f"token-{place}", place, int(place), Action(url=f"/bank/{place}")), now)
@@ -187,7 +187,7 @@ def test_the_question_of_an_earlier_attempt_is_not_shown_for_a_later_one(shop: S
 
 
 @pytest.mark.parametrize(("user", "role"), [("boss", "admin"), ("eve", "customer")])
-def test_nobody_but_the_buyer_answers_for_the_payment(shop: Shop, user: str, role: str) -> None:
+def test_only_the_buyer_may_pay_the_order_again(shop: Shop, user: str, role: str) -> None:
     order_id = shop.place_waiting()["order_id"]
     path, card = f"/api/orders/{order_id}/payments", {"payment_token": "tok_ok"}
     assert shop.call("POST", path, card, user=user, role=role, key="key-of-another")[0] == 404

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mercato.aws.mail import MailNotSent, MailRefused, MailUncertain
+from tests.kit import aws_events
 
 if TYPE_CHECKING:
     from tests.integration.users.conftest import Answer, Service
@@ -295,12 +296,8 @@ def test_a_reset_asked_for_long_ago_is_not_sent(service: "Service", ada: str) ->
 
 
 def test_a_mail_waits_that_would_be_cut_off_by_the_end_of_its_invocation(service: "Service") -> None:
-    class NearlyOver:
-        def get_remaining_time_in_millis(self) -> int:
-            return 9900
-
     service.join()
-    assert len(service.deliver(context=NearlyOver())) == 1
+    assert len(service.deliver(context=aws_events.Context(9900))) == 1
     assert service.mailer.sent == []
 
     assert service.deliver() == []

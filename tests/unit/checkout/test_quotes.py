@@ -78,8 +78,8 @@ def test_another_name_of_a_product_is_no_difference() -> None:
     assert differences(made, session(), world.price(session())) == []
 
 
-def test_who_pays_for_the_uses_of_the_coupons_may_not_become_another() -> None:
-    """The order would count them for a customer whose limit nobody has looked at."""
+def test_a_change_of_the_customer_whose_coupon_uses_count_is_a_difference() -> None:
+    """The quote has checked the coupons' limits for its own customer alone."""
     world = World(discounts=[Discount("mug", "AUTUMN", 100)])
     made, priced = quote(world), world.price(session())
     assert differences(made, session(), priced) == []
