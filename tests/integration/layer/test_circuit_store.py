@@ -27,6 +27,7 @@ from mercato.invocation import deadline, hooks
 from mercato.store import dynamo
 from mercato.store.dynamo import Table
 from tests.conftest import NOON
+from tests.kit import aws_events
 
 NOW = 1_800_000_000_000
 POLICY = Policy(successes=2)
@@ -226,14 +227,10 @@ def test_the_views_are_read_again_at_the_end_of_an_invocation_even_where_it_fail
 def test_an_invocation_with_no_time_left_leaves_its_views_as_they_are(
     circuits_table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Context:
-        def get_remaining_time_in_millis(self) -> int:
-            return 1000
-
     monkeypatch.setenv("CIRCUITS_TABLE", circuits_table.name)
     shared.reset()
     breaker = breaker_for("peer", Policy())
-    with deadline.of_invocation(Context()):
+    with deadline.of_invocation(aws_events.Context(1000)):
         assert breaker.call(lambda: "ok") == "ok"
     assert not breaker.view.is_read
     shared.reset()

@@ -183,11 +183,7 @@ def test_the_request_id_is_taken_over_where_it_is_valid_and_made_where_not() -> 
 
 
 def test_the_invocations_deadline_bounds_the_work() -> None:
-    class Context:
-        def get_remaining_time_in_millis(self) -> int:
-            return 2000
-
-    within = call("GET", "/api/values/correlation", context=Context())[1]["within"]
+    within = call("GET", "/api/values/correlation", context=aws_events.Context(2000))[1]["within"]
     assert 1.0 < within <= 1.5
     assert deadline.within(60) == 60, "and is gone with it"
 

@@ -9,11 +9,7 @@ import pytest
 from mercato.invocation import deadline
 from mercato.invocation.schedule import scheduled
 from mercato.telemetry import correlation
-
-
-class Context:
-    def get_remaining_time_in_millis(self) -> int:
-        return 30_000
+from tests.kit import aws_events
 
 
 def test_the_outcome_of_the_run_is_the_answer() -> None:
@@ -38,7 +34,7 @@ def test_the_run_has_the_deadline_of_its_invocation() -> None:
     def handler(event: dict[str, Any]) -> float:
         return deadline.left()
 
-    assert 29 < handler({}, Context()) <= 30
+    assert 29 < handler({}, aws_events.Context(30_000)) <= 30
 
 
 def test_an_error_is_logged_and_raised(caplog: pytest.LogCaptureFixture) -> None:

@@ -8,6 +8,7 @@ from mercato.breaker import CircuitOpen, Circuits, Outcome, Policy, State
 from mercato.breaker.fallback import LastGood
 from mercato.errors import NotFound, TransientError
 from mercato.invocation import deadline
+from tests.kit import aws_events
 from tests.unit.layer.breaker.virtual import NAME, Down, World, fails, works
 
 
@@ -268,13 +269,9 @@ def test_a_streak_from_before_a_long_sleep_is_not_in_a_row_with_what_comes_after
 
 
 def test_the_calls_timeout_ends_before_the_function_does() -> None:
-    class Context:
-        def get_remaining_time_in_millis(self) -> int:
-            return 2000
-
     world = World(Policy(call_timeout=5))
     assert world.one.timeout() == 5
-    with deadline.of_invocation(Context()):
+    with deadline.of_invocation(aws_events.Context(2000)):
         assert 1.4 < world.one.timeout(reserve=0.5) <= 1.5
 
 
